@@ -1,0 +1,1 @@
+"""Probes: read the world, return a reading, decide nothing. Usable from plain `chaos run`."""

@@ -1,0 +1,29 @@
+"""Stormproof: hypothesis-driven resilience experiments with a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["__version__", "judge"]
+
+__version__ = "0.1.0"
+
+
+def judge(
+    samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]
+) -> pd.DataFrame:
+    """Hold *hypotheses* against *samples*; one row a hypothesis.
+
+    *samples* has the columns of `docs/reference/samples.md`, times in Unix seconds; *windows* maps a phase to
+    its (start, end) in Unix seconds. The answer has the columns claim, verdict, estimate, low, high, n and
+    reason, in the order of *hypotheses*; low and high are the 95 % two-sided interval in the metric's own unit
+    (a share between 0 and 1, ms, s, or the ratio where the claim is relative to steady).
+    Raises `HypothesisError` for a text that is not in the language.
+    """
+    from stormproof.verdict.judge import judge as judge_
+
+    return judge_(samples, windows, hypotheses)

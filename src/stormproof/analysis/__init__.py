@@ -1,0 +1,1 @@
+"""Samples and arrivals in, estimates out; pure."""

@@ -1,0 +1,1 @@
+"""One fault a file: inject, confirm, undo; and the ledger that remembers the undo."""

@@ -1,0 +1,1 @@
+"""Staging on one machine: Envoy, moto, and real processes."""

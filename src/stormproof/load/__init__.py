@@ -1,0 +1,1 @@
+"""Drives Locust as a child process; only the child imports locust."""

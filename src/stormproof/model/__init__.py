@@ -1,0 +1,1 @@
+"""The nouns: frozen, keyword-only, units in names, no I/O."""

@@ -1,0 +1,66 @@
+"""Where an experiment runs, resolved: logical names bound to real things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One server of the workload."""
+
+    id: str  # EC2 instance id
+    zone: str
+    url: str  # reached directly, past the balancer: for confirmation from outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """Something the workload calls, through a proxy that we can drive."""
+
+    name: str
+    url: str  # the proxy's listener: what the workload calls
+    access_log: str | None = None  # JSON access log of that listener: the source of arrivals
+    service: str | None = None  # AWS service id ("dynamodb"), None for plain HTTP
+    canary_path: str = "/"  # a GET that is harmless, for confirmation from outside
+    delay_percent_key: str | None = None  # Envoy runtime key, 0…100
+    delay_duration_key: str | None = None  # Envoy runtime key, ms
+    throttle_enabled_key: str | None = None  # Envoy runtime key, 0…100
+    throttle_config_path: str | None = None  # ECDS file that holds the token bucket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """The Envoy that is balancer and dependency proxy."""
+
+    admin_url: str
+    node_id: str  # checked before every admin call
+    balancer_cluster: str  # the cluster whose hosts are the workload's targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aws:
+    """The control plane."""
+
+    endpoint_url: str | None
+    region: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A resolved environment; `environment.json` is this, redacted."""
+
+    name: str
+    simulated: bool
+    base_url: str  # where load goes: the balancer
+    aws: Aws
+    proxy: Proxy | None = None
+    zones: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
+    dependencies: Mapping[str, Dependency] = field(default_factory=dict)
+    target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
+    variant: str | None = None  # the lab's variant
+    workload_version: str = ""
+    topology_digest: str = ""
+    schema_version: int = 1

@@ -1,0 +1,81 @@
+"""What an experiment says: load, timeline, faults, hypotheses, stop conditions, limits."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stormproof.model.hypothesis import Hypothesis, StopCondition
+
+
+class ArrivalProcess(enum.StrEnum):
+    """How the instants of an open model are drawn."""
+
+    UNIFORM = "uniform"  # one every 1/rate seconds
+    POISSON = "poisson"  # exponential gaps, seeded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Who drives the workload, how hard; exactly one of *arrivals_per_s* and *users* is set."""
+
+    locustfile: str  # absolute path
+    arrivals_per_s: float | None = None  # open model: a schedule
+    users: int | None = None  # closed model: each waits for its answer
+    process: ArrivalProcess = ArrivalProcess.UNIFORM
+    workers: int = 1
+    timeout_s: float = 10.0  # a request without an answer by then has failed
+    delivered_share_min: float = 0.95  # sent / offered below which the run is invalid
+    warmup_s: float = 2.0  # load before the steady window opens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """How long each phase is meant to last, in seconds."""
+
+    steady_s: float
+    fault_s: float
+    recovery_s: float
+
+    @property
+    def total_s(self) -> float:
+        """The sum of the phases, in seconds."""
+        return self.steady_s + self.fault_s + self.recovery_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRequest:
+    """One fault that the spec asks for; *arguments* are validated by the fault's own schema."""
+
+    kind: str  # as the spec names it: "az-loss"
+    arguments: Mapping[str, Any]
+    where: str = ""  # file:line, for messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may not exceed; a spec without limits gets these."""
+
+    duration_s: float = 600.0
+    targets: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One spec file, read and checked."""
+
+    slug: str
+    title: str
+    why: str
+    load: Load
+    timeline: Timeline
+    faults: tuple[FaultRequest, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    stop_when: tuple[StopCondition, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    reliability: tuple[str, ...] = ()  # Well-Architected choice ids
+    tags: tuple[str, ...] = ()
+    path: str = ""  # the file it came from
+    schema_version: int = 1

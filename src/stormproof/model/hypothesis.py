@@ -1,0 +1,98 @@
+"""One claim that could be wrong, as data. The text form is parsed in `stormproof.spec`."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Metric(enum.StrEnum):
+    """What a hypothesis can be about. The unit of each is in `UNIT_OF`."""
+
+    AVAILABILITY = "availability"
+    ERROR_RATE = "error rate"
+    LATENCY_QUANTILE = "latency quantile"  # `quantile` says which
+    LATENCY_MEAN = "mean latency"
+    THROUGHPUT = "throughput"
+    REQUESTS_FAILED = "requests failed"
+    TRAFFIC_SHARE = "share of traffic"
+    TIME_TO_DETECT = "time to detect"
+    TIME_TO_RECOVER = "time to recover"
+
+
+class Unit(enum.StrEnum):
+    """The unit that an estimate, its interval and its bound are given in."""
+
+    SHARE = "share"  # 0 … 1
+    MILLISECONDS = "ms"
+    SECONDS = "s"
+    PER_SECOND = "/s"
+    COUNT = "count"
+    RATIO = "ratio"  # relative to steady
+
+
+UNIT_OF: dict[Metric, Unit] = {
+    Metric.AVAILABILITY: Unit.SHARE,
+    Metric.ERROR_RATE: Unit.SHARE,
+    Metric.LATENCY_QUANTILE: Unit.MILLISECONDS,
+    Metric.LATENCY_MEAN: Unit.MILLISECONDS,
+    Metric.THROUGHPUT: Unit.PER_SECOND,
+    Metric.REQUESTS_FAILED: Unit.COUNT,
+    Metric.TRAFFIC_SHARE: Unit.SHARE,
+    Metric.TIME_TO_DETECT: Unit.SECONDS,
+    Metric.TIME_TO_RECOVER: Unit.SECONDS,
+}
+
+# Metrics of the whole run: a phase makes no sense with them.
+WHOLE_RUN = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER})
+
+
+class Phase(enum.StrEnum):
+    """The three stretches of a run, bounded by when the fault was felt."""
+
+    STEADY = "steady"
+    FAULT = "fault"
+    RECOVERY = "recovery"
+
+
+class Op(enum.StrEnum):
+    """How an estimate is held against its bound."""
+
+    LE = "<="
+    LT = "<"
+    GE = ">="
+    GT = ">"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hypothesis:
+    """One claim. *bound* is in `unit` (shares as 0…1, latency in ms, times in s, relative claims as a ratio)."""
+
+    text: str  # as written
+    metric: Metric
+    op: Op
+    bound: float
+    quantile: float | None = None  # 0.99 for p99; only with LATENCY_QUANTILE
+    endpoint: str | None = None
+    zone: str | None = None
+    phase: Phase | None = Phase.FAULT  # None for metrics of the whole run
+    relative_to_steady: bool = False
+    where: str = ""  # file:line
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of estimate, interval and bound."""
+        return Unit.RATIO if self.relative_to_steady else UNIT_OF[self.metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCondition:
+    """End the run early when *metric* has been beyond *bound* for *for_s* seconds."""
+
+    text: str
+    metric: Metric  # AVAILABILITY, ERROR_RATE or LATENCY_QUANTILE
+    op: Op
+    bound: float
+    for_s: float
+    quantile: float | None = None
+    where: str = ""

@@ -1,0 +1,90 @@
+"""What became of a hypothesis (finding) and of a run (verdict)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(enum.StrEnum):
+    """The five things a run can come to; findings use the first three."""
+
+    HELD = "held"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    ABORTED = "aborted"
+
+
+EXIT_CODE: dict[Outcome, int] = {
+    Outcome.HELD: 0,
+    Outcome.REFUTED: 1,
+    Outcome.INCONCLUSIVE: 2,
+    Outcome.INVALID: 3,
+    Outcome.ABORTED: 4,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What became of one hypothesis. Numbers are in `unit`; None where there is none, never NaN."""
+
+    claim: str
+    outcome: Outcome  # HELD, REFUTED or INCONCLUSIVE
+    estimate: float | None
+    low: float | None
+    high: float | None  # math.inf is written as null with "not reached" in the reason
+    n: int
+    reason: str  # one sentence
+    unit: str
+    op: str
+    bound: float
+    method: str  # the named interval method
+    steady: float | None = None  # the same metric in the steady phase, where it exists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What was seen of one fault, from outside."""
+
+    fault_id: str
+    kind: str
+    felt: bool
+    gone: bool | None  # None: never injected, so there is nothing to be gone
+    reason: str
+    injected_at: float | None = None  # Unix s: the instant before the act
+    felt_at: float | None = None
+    undone_at: float | None = None  # Unix s: the instant before the undo
+    gone_at: float | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One condition for the run to have tested its claims: fault felt, load delivered, steady before, …"""
+
+    name: str
+    ok: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a run; `verdict.json` is this, field by field."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    confirmations: tuple[Confirmation, ...]
+    checks: tuple[Check, ...]
+    windows: Mapping[str, tuple[float, float]]  # phase → (start, end), Unix s
+    repeat: str  # the command that repeats the run
+    run_id: str
+    slug: str
+    title: str
+    simulated: bool
+    schema_version: int = SCHEMA_VERSION

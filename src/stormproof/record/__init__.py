@@ -1,0 +1,1 @@
+"""The run directory: layout, sample schema, atomic writers and readers."""

@@ -1,0 +1,1 @@
+"""The conductor: clock, limits, stop conditions, player; always undoes."""

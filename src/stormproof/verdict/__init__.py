@@ -1,0 +1,1 @@
+"""Hypothesis, estimates and confirmations in; findings and a verdict out."""
