@@ -1,1 +1,1 @@
-"""Drives Locust as a child process; only the child imports locust."""
+"""Drives Locust as child processes; only the child imports locust. `docs/guides/load.md` tells how."""

@@ -50,8 +50,11 @@ def append_line(path: Path, document: Any, *, sync: bool = False) -> None:
     With *sync* the line is on disk when this returns (the ledger needs that, events do not).
     """
     line = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        end = os.fstat(descriptor).st_size
+        if end and os.pread(descriptor, 1, end - 1) != b"\n":
+            line = b"\n" + line  # somebody died half-way through a line: it must not swallow this one
         written = os.write(descriptor, line)
         if written != len(line):  # disk full: a torn line, which readers tolerate and the caller must know of
             raise OSError(f"only {written} of {len(line)} bytes could be written to {path}")

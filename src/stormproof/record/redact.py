@@ -10,7 +10,7 @@ REDACTED = "[redacted]"
 
 # Words that name a secret when they stand in a key, whatever the case and the separators.
 _KEY = re.compile(
-    r"(secret|passw|token|credential|authorization|api[_-]?key|private[_-]?key|session[_-]?key|cookie)", re.IGNORECASE
+    r"(secret|passw|token$|credential|authorization|api[_-]?key|private[_-]?key|session[_-]?key|cookie)", re.IGNORECASE
 )
 # Shapes that are secrets wherever they stand: AWS access keys (AKIA/ASIA + 16), bearer tokens, URL passwords.
 _VALUE = re.compile(

@@ -1,1 +1,1 @@
-"""A run directory in, HTML, Markdown, JUnit out; works years later from disk alone."""
+"""A run directory in; HTML, Markdown and JUnit out. Works years later, from disk alone, with no clock."""

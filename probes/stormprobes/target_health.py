@@ -1,0 +1,51 @@
+"""The balancer's opinion of each target, from Envoy's admin interface.
+
+Reading: ``{"targets": {target: {"zone": str, "healthy": bool, "flags": [str]}}}``. A target is healthy when Envoy
+sends traffic to it: no failed active health check, not ejected as an outlier, EDS status healthy.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+__all__ = ["target_health"]
+
+TIMEOUT_S = 2.0
+
+# Host health flags of Envoy's /clusters document that take a host out of balancing.
+OUT_OF_BALANCING = (
+    "failed_active_health_check",
+    "failed_outlier_check",
+    "failed_active_degraded_check",
+    "pending_dynamic_removal",
+    "pending_active_hc",
+    "excluded_via_immediate_hc_fail",
+    "active_hc_timeout",
+)
+
+
+def target_health(admin_url: str, cluster: str, target_names: dict[str, str] | None = None) -> dict[str, Any]:
+    """What Envoy at *admin_url* holds of each host of *cluster*; *target_names* maps ``ip:port`` to a name.
+
+    Raises `OSError` when the admin interface does not answer and `ValueError` when it does not know the cluster:
+    no answer is not an answer.
+    """
+    with urllib.request.urlopen(f"{admin_url}/clusters?format=json", timeout=TIMEOUT_S) as answer:  # noqa: S310 - an operator's own URL
+        document = json.load(answer)
+    for status in document.get("cluster_statuses", []):
+        if status.get("name") == cluster:
+            return {"targets": dict(_target(host, target_names or {}) for host in status.get("host_statuses", []))}
+    known = ", ".join(sorted(str(one.get("name")) for one in document.get("cluster_statuses", [])))
+    raise ValueError(f"{admin_url} has no cluster {cluster!r}; it has: {known or 'none'}")
+
+
+def _target(host: dict[str, Any], names: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    address = host.get("address", {}).get("socket_address", {})
+    where = f"{address.get('address')}:{address.get('port_value')}"
+    health = host.get("health_status", {})
+    flags = [flag for flag in OUT_OF_BALANCING if health.get(flag)]
+    healthy = not flags and health.get("eds_health_status", "HEALTHY") == "HEALTHY"
+    zone = host.get("locality", {}).get("zone", "")
+    return names.get(where, where), {"zone": zone, "healthy": healthy, "flags": flags}

@@ -1,0 +1,183 @@
+"""Latency: quantiles and the mean, over every request of the window, the failed ones included.
+
+Dropping failed requests flatters: the slowest are the ones that time out. Taking them at the time they were given
+flatters too when they fail fast. So a failed request is known to have taken *at least* as long as it waited: it enters
+the estimate and the lower end with the latency recorded, and the upper end as one that never ended.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
+from stormproof.analysis.proportion import clopper_pearson, effective_n
+
+if TYPE_CHECKING:
+    from stormproof.analysis.requests import Floats, Requests
+
+ORDER_STATISTICS = "order statistics (binomial)"
+WOODRUFF = "Woodruff between blocks"
+BLOCK_MEANS = "block means, Student's t"
+FAILED_SHARE_MAX_OF_MEAN = 0.01  # more failures than this, and no mean bounds what users waited
+
+
+def quantile_n_min(p: float) -> int:
+    """The fewest requests whose order statistics bound the quantile *p* on both sides at 95 %.
+
+    ``p**n <= 0.025`` and ``(1 - p)**n <= 0.025``: 368 for p99, 6 for the median.
+    """
+    return math.ceil(math.log(ALPHA_SIDE) / math.log(max(p, 1 - p)))
+
+
+def quantile(requests: Requests, p: float) -> Estimate:
+    """The latency quantile *p* of the window's requests in ms, and its exact order-statistic interval.
+
+    Ranks l, u with ``P(Bin(n, p) < l) <= 0.025`` and ``P(Bin(n, p) >= u) <= 0.025`` (David and Nagaraja, Order
+    Statistics, 2003, 7.1). Distribution-free; ties make it wider than it must be, never narrower.
+    """
+    refusal = _refuse_quantile(requests, p, ORDER_STATISTICS)
+    if refusal is not None:
+        return refusal
+    taken, least, most = _readings_of(requests)
+    low_rank = int(stats.binom.ppf(ALPHA_SIDE, len(least), p))
+    high_rank = int(stats.binom.ppf(1 - ALPHA_SIDE, len(most), p)) + 1
+    return _with_notes(
+        requests,
+        Estimate(
+            value=_finite(_ranked(taken, math.ceil(len(taken) * p))),
+            low=_ranked(least, low_rank),
+            high=_ranked(most, high_rank),
+            n=requests.n,
+            method=ORDER_STATISTICS,
+        ),
+    )
+
+
+def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
+    """The latency quantile *p* in ms; its interval counts the noise between blocks of time.
+
+    Woodruff (JASA 1952): the interval of the share below the quantile, turned back into latencies. The share's
+    interval is the wider of ``p ± t * se`` and Clopper–Pearson on the effective n; the first alone is too short
+    under strong noise at p50, the second at p99 (bench of docs/reference/estimands.md).
+    """
+    refusal = _refuse_quantile(requests, p, WOODRUFF)
+    if refusal is not None:
+        return refusal
+    short = too_few_blocks(requests)
+    if short:
+        return no_estimate(short, n=requests.n, method=WOODRUFF)
+    taken, least, most = _readings_of(requests)
+    n = requests.n
+    value = _ranked(taken, math.ceil(n * p))
+    below = np.nan_to_num(requests.latency_ms, nan=math.inf) <= value
+    n_effective = effective_n(requests, below, p=p)
+    t = float(stats.t.ppf(1 - ALPHA_SIDE, block_count(requests.duration_s) - 1))
+    z = float(stats.norm.ppf(1 - ALPHA_SIDE))
+    half = t * math.sqrt(p * (1 - p) / (n_effective * (t / z) ** 2))
+    low_share, high_share = clopper_pearson(p * n_effective, n_effective)
+    low_rank = math.floor(min(low_share, p - half) * len(least))
+    # Beyond the largest observation p + half says nothing; the exact interval never goes there.
+    high_rank = math.ceil(max(high_share, min(p + half, 1 - 0.5 / n)) * len(most))
+    return _with_notes(
+        requests,
+        Estimate(
+            value=_finite(value),
+            low=_ranked(least, low_rank) if low_rank >= 1 else 0.0,
+            high=_ranked(most, high_rank),
+            n=n,
+            method=WOODRUFF,
+        ),
+    )
+
+
+def mean(requests: Requests) -> Estimate:
+    """The mean latency in ms of the window's requests; interval from the means of blocks, Student's t.
+
+    With more than 1 % failed there is no upper end: how long those would have taken is not known.
+    """
+    if requests.n == 0:
+        return no_estimate("no requests", method=BLOCK_MEANS)
+    short = too_few_blocks(requests)
+    if short:
+        return no_estimate(short, n=requests.n, method=BLOCK_MEANS)
+    unknown = int(np.count_nonzero(np.isnan(requests.latency_ms)))
+    if unknown:
+        return no_estimate(f"{unknown} of {requests.n} requests have no latency", n=requests.n, method=BLOCK_MEANS)
+    blocks = block_count(requests.duration_s)
+    number = block_of(requests, blocks)
+    counts = np.bincount(number, minlength=blocks).astype(np.float64)
+    sums = np.bincount(number, weights=requests.latency_ms, minlength=blocks).astype(np.float64)
+    value = float(sums.sum() / requests.n)
+    half = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1)) * math.sqrt(ratio_variance(sums, counts))
+    lost = requests.n - requests.n_ok + requests.unattributed_failed
+    unbounded = lost > FAILED_SHARE_MAX_OF_MEAN * (requests.n + requests.unattributed_failed)
+    return _with_notes(
+        requests,
+        Estimate(
+            value=value,
+            low=max(0.0, value - half),
+            high=math.inf if unbounded else value + half,
+            n=requests.n,
+            method=BLOCK_MEANS,
+        ),
+    )
+
+
+def _refuse_quantile(requests: Requests, p: float, method: str) -> Estimate | None:
+    """No estimate below the minimum n, and why; None when there are enough."""
+    n_min = quantile_n_min(p)
+    if requests.n >= n_min:
+        return None
+    if requests.n == 0:
+        return no_estimate("no requests", method=method)
+    rate = requests.rate_per_s
+    return no_estimate(
+        f"p{p * 100:g} needs at least {n_min} requests for an interval, the window has {requests.n}; "
+        f"at {rate:.3g}/s that takes {n_min / rate:.0f} s",
+        n=requests.n,
+        method=method,
+    )
+
+
+def _readings_of(requests: Requests) -> tuple[Floats, Floats, Floats]:
+    """Sorted latencies: as recorded, as short as they can have been, as long as they can have been."""
+    taken = np.sort(np.nan_to_num(requests.latency_ms, nan=math.inf))
+    if requests.n_ok == requests.n and not requests.unattributed_failed and math.isfinite(taken[-1]):
+        return taken, taken, taken
+    elsewhere = requests.unattributed_failed
+    least = np.sort(np.concatenate((np.zeros(elsewhere), np.nan_to_num(requests.latency_ms, nan=0.0))))
+    longest = np.where(requests.ok, np.nan_to_num(requests.latency_ms, nan=math.inf), math.inf)
+    most = np.sort(np.concatenate((longest, np.full(elsewhere, math.inf))))
+    return taken, least, most
+
+
+def _ranked(ordered: Floats, rank: int) -> float:
+    """The *rank*-th smallest, counted from 1; ranks beyond the ends are the ends."""
+    return float(ordered[min(max(rank, 1), len(ordered)) - 1])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _with_notes(requests: Requests, estimate: Estimate) -> Estimate:
+    """*estimate*, saying what failed requests did to it."""
+    failed = requests.n - requests.n_ok
+    unknown = int(np.count_nonzero(np.isnan(requests.latency_ms)))
+    notes = []
+    if failed:
+        notes.append(f"{failed} of {requests.n} failed and took at least as long as they waited")
+    if requests.unattributed_failed:
+        notes.append(f"{requests.unattributed_failed} failed with no zone, any of them may be this zone's")
+    if unknown:
+        notes.append(f"{unknown} have no latency")
+    reason = "" if estimate.value is not None else "too many requests have no latency"
+    return replace(
+        estimate, note="; ".join(notes), reason=reason, bounded_by_unknowns=bool(notes) or estimate.bounded_by_unknowns
+    )

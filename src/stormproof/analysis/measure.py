@@ -1,0 +1,197 @@
+"""From one hypothesis to the estimate it is about: which rows, which measure, relative or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from stormproof.analysis.detection import health_of_zone, time_to_detect
+from stormproof.analysis.estimate import Estimate, no_estimate
+from stormproof.analysis.latency import mean, quantile, quantile_between_blocks
+from stormproof.analysis.proportion import share, share_between_blocks
+from stormproof.analysis.ratio import ratio
+from stormproof.analysis.recovery import time_to_recover
+from stormproof.analysis.requests import Requests, answered_in, is_window, requests_in, unscheduled
+from stormproof.analysis.throughput import throughput
+from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Measure = Callable[[Requests, Hypothesis], Estimate]
+Windows = Mapping[str, tuple[float, float]]
+CENSUS = "count of every request of the window"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """Everything that a hypothesis may be held against."""
+
+    samples: pd.DataFrame
+    windows: Windows  # phase → (start, end), Unix s
+    readings: Sequence[Mapping[str, Any]] = ()
+    lost_zone: str | None = None  # the zone that the fault silenced
+    onset_slack_s: float = 0.0  # from the last canary that saw it whole to the first that did not
+
+
+def measure(hypothesis: Hypothesis, seen: Observations) -> Estimate:
+    """The estimate that *hypothesis* is about; without a value where there is none, with the reason."""
+    lost = unscheduled(seen.samples)
+    if lost:
+        return no_estimate(f"{lost} rows have no scheduled time, so their phase is not known")
+    if hypothesis.metric is Metric.TIME_TO_DETECT:
+        return _time_to_detect(seen)
+    if hypothesis.metric is Metric.TIME_TO_RECOVER:
+        return _time_to_recover(hypothesis, seen)
+    phase = hypothesis.phase or Phase.FAULT
+    if not hypothesis.relative_to_steady:
+        return _of_phase(hypothesis, seen, phase, ABSOLUTE)
+    if hypothesis.metric is Metric.REQUESTS_FAILED:
+        return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
+    return ratio(
+        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS), _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS)
+    )
+
+
+def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:
+    """The same metric in the steady phase, for the reader to compare with; None where it has none."""
+    if hypothesis.phase in {None, Phase.STEADY} or unscheduled(seen.samples):
+        return None
+    return _of_phase(hypothesis, seen, Phase.STEADY, ABSOLUTE).value
+
+
+def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures: Mapping[Metric, Measure]) -> Estimate:
+    window = seen.windows.get(phase.value)
+    if window is None or not is_window(window):
+        return no_estimate(f"there is no {phase} phase")
+    where = "".join(
+        (
+            f" of {hypothesis.endpoint}" if hypothesis.endpoint is not None else "",
+            f" in zone {hypothesis.zone}" if hypothesis.zone is not None else "",
+        )
+    )
+    if hypothesis.metric is Metric.TRAFFIC_SHARE:
+        estimate = _traffic_share(hypothesis, seen, window, blocked=measures is BETWEEN_BLOCKS)
+    else:
+        requests = requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
+        estimate = measures[hypothesis.metric](requests, hypothesis)
+    if estimate.value is None and estimate.n == 0:
+        return replace(estimate, reason=f"no requests{where} in the {phase} phase")
+    return estimate
+
+
+def _time_to_detect(seen: Observations) -> Estimate:
+    window = seen.windows.get(Phase.FAULT.value)
+    if window is None or not is_window(window):
+        return no_estimate("there is no fault phase")
+    if seen.lost_zone is None:
+        return no_estimate("no fault of this run silences a zone, so there is nothing for health checks to detect")
+    health = health_of_zone(seen.readings, seen.lost_zone)
+    return time_to_detect(health, onset_s=window[0], end_s=window[1], onset_slack_s=seen.onset_slack_s)
+
+
+def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
+    fault = seen.windows.get(Phase.FAULT.value)
+    if fault is None or not is_window(fault):
+        return no_estimate("there is no fault phase")
+    recovery = seen.windows.get(Phase.RECOVERY.value)
+    end_s = recovery[1] if recovery is not None and is_window(recovery) else fault[1]
+    # Not by zone: what fails carries none, so a zone of its own would look recovered at once.
+    requests = requests_in(seen.samples, (fault[0], max(end_s, fault[1])), endpoint=hypothesis.endpoint)
+    return time_to_recover(requests, onset_slack_s=seen.onset_slack_s)
+
+
+def _traffic_share(
+    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool
+) -> Estimate:
+    """The share of the answered requests that the zone answered; those without a zone may be anyone's."""
+    if hypothesis.zone is None:
+        return no_estimate("a share of traffic needs a zone")
+    answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
+    unknown = answered.unattributed_failed + answered.unattributed_ok
+    if blocked:
+        return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown)
+    return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown)
+
+
+def _availability(requests: Requests, _: Hypothesis) -> Estimate:
+    return share(
+        requests.n_ok, requests.n, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok
+    )
+
+
+def _error_rate(requests: Requests, _: Hypothesis) -> Estimate:
+    return share(
+        requests.n - requests.n_ok,
+        requests.n,
+        unknown_out=requests.unattributed_ok,
+        unknown_in=requests.unattributed_failed,
+    )
+
+
+def _availability_between_blocks(requests: Requests, _: Hypothesis) -> Estimate:
+    return share_between_blocks(
+        requests, requests.ok, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok
+    )
+
+
+def _error_rate_between_blocks(requests: Requests, _: Hypothesis) -> Estimate:
+    return share_between_blocks(
+        requests, ~requests.ok, unknown_out=requests.unattributed_ok, unknown_in=requests.unattributed_failed
+    )
+
+
+def _latency_quantile(requests: Requests, hypothesis: Hypothesis) -> Estimate:
+    return quantile(requests, _share_of(hypothesis))
+
+
+def _latency_quantile_between_blocks(requests: Requests, hypothesis: Hypothesis) -> Estimate:
+    return quantile_between_blocks(requests, _share_of(hypothesis))
+
+
+def _latency_mean(requests: Requests, _: Hypothesis) -> Estimate:
+    return mean(requests)
+
+
+def _throughput(requests: Requests, _: Hypothesis) -> Estimate:
+    return throughput(requests)
+
+
+def _requests_failed(requests: Requests, _: Hypothesis) -> Estimate:
+    """How many failed: all of them were recorded, so the count has no error of sampling."""
+    if requests.n == 0 and requests.unattributed_failed == 0:
+        return no_estimate("no requests", method=CENSUS)
+    failed = float(requests.n - requests.n_ok)
+    return Estimate(
+        value=failed,
+        low=failed,
+        high=failed + requests.unattributed_failed,
+        n=max(requests.n, 1),
+        method=CENSUS,
+        bounded_by_unknowns=requests.unattributed_failed > 0,
+    )
+
+
+def _share_of(hypothesis: Hypothesis) -> float:
+    if hypothesis.quantile is None or not 0 < hypothesis.quantile < 1:
+        raise ValueError(f"{hypothesis.text!r} names no quantile between 0 and 1")
+    return hypothesis.quantile
+
+
+# TRAFFIC_SHARE needs rows of other zones too and is measured apart.
+ABSOLUTE: Mapping[Metric, Measure] = {
+    Metric.AVAILABILITY: _availability,
+    Metric.ERROR_RATE: _error_rate,
+    Metric.LATENCY_QUANTILE: _latency_quantile,
+    Metric.LATENCY_MEAN: _latency_mean,
+    Metric.THROUGHPUT: _throughput,
+    Metric.REQUESTS_FAILED: _requests_failed,
+}
+BETWEEN_BLOCKS: Mapping[Metric, Measure] = {
+    Metric.AVAILABILITY: _availability_between_blocks,
+    Metric.ERROR_RATE: _error_rate_between_blocks,
+    Metric.LATENCY_QUANTILE: _latency_quantile_between_blocks,
+    Metric.LATENCY_MEAN: _latency_mean,
+    Metric.THROUGHPUT: _throughput,
+}

@@ -1,0 +1,35 @@
+"""Throughput: requests that succeeded, per second, by the time they were scheduled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
+from stormproof.analysis.requests import Requests
+
+METHOD = "block rates, Student's t"
+
+
+def throughput(requests: Requests) -> Estimate:
+    """Successes a second over the window; interval from the rates of equal blocks of time, Student's t.
+
+    A block without a request counts as zero: silence is a rate, too. Failures that no zone answered leave the
+    throughput of a zone as it is: they did not succeed anywhere.
+    """
+    if requests.n == 0:
+        return no_estimate("no requests", method=METHOD)
+    short = too_few_blocks(requests)
+    if short:
+        return no_estimate(short, n=requests.n, method=METHOD)
+    blocks = block_count(requests.duration_s)
+    seconds = np.full(blocks, requests.duration_s / blocks)
+    successes = np.bincount(block_of(requests, blocks)[requests.ok], minlength=blocks).astype(np.float64)
+    # A steady schedule cut into blocks moves each count by up to one request: no variance is not no error.
+    variance = max(ratio_variance(successes, seconds), blocks / 6 / requests.duration_s**2)
+    value = requests.n_ok / requests.duration_s
+    half = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1)) * math.sqrt(variance)
+    return Estimate(value=value, low=max(0.0, value - half), high=value + half, n=requests.n, method=METHOD)

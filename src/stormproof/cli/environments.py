@@ -1,0 +1,77 @@
+"""From the name of an environment to the environment itself; for `local`, the lab that is up or one of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from stormproof.errors import LabError
+from stormproof.model.environment import Environment
+from stormproof.spec.environment_file import LAB, EnvironmentFile, load_environment
+
+LOCAL = "local"
+DEFAULT_VARIANT = "hardened"
+
+
+def find_environment(name: str, *, spec: Path, lab_overrides: Mapping[str, str]) -> EnvironmentFile:
+    """The file of environment *name*: beside the spec's folder, or under the current one; `local` needs none."""
+    beside = (spec if spec.is_dir() else spec.parent).resolve()
+    folders = [
+        beside.parent / "environments",
+        beside / "environments",
+        Path("experiments/environments"),
+        Path("environments"),
+    ]
+    known = next((folder for folder in folders if (folder / f"{name}.yaml").is_file()), None)
+    if known is None and name == LOCAL and not set(lab_overrides) - {"variant"}:
+        return EnvironmentFile(name=LOCAL, kind=LAB, variant=lab_overrides.get("variant", DEFAULT_VARIANT), path="")
+    return load_environment(known or folders[0], name, lab_overrides=lab_overrides)
+
+
+def running_lab() -> Environment | None:
+    """The lab that somebody started by hand and that is up now."""
+    from stormproof.lab import control
+
+    folder = control.default_directory()
+    try:
+        return control.environment(folder)
+    except LabError:
+        return None
+
+
+@contextlib.contextmanager
+def lab_environment(file: EnvironmentFile, *, variant_asked: bool, say: bool = True) -> Iterator[Environment]:
+    """The lab of *file*: the running one if it fits, else one of our own that goes when we do.
+
+    A running lab fits if its variant is the one asked for by `--set lab.variant`, or none was asked for. One that
+    is not whole is refused: an experiment on a sick system proves nothing.
+    """
+    from stormproof.lab import control
+    from stormproof.lab.processes import Owner
+
+    there = running_lab()
+    if there is not None and (not variant_asked or there.variant == file.variant):
+        status = control.status(control.default_directory())
+        if not status["whole"]:
+            raise LabError("the lab that is up is not whole", hint="stormproof lab status; stormproof undo --list")
+        yield there
+        return
+    folder = Path(tempfile.mkdtemp(prefix="stormproof-lab-"))
+    if say:
+        sys.stderr.write(f"bringing up a lab ({file.variant}) …\n")
+    try:
+        yield control.up(folder, variant=file.variant, owner=Owner.this_process())
+    finally:
+        with contextlib.suppress(LabError):
+            control.down(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def runs_folder(out: Path | None) -> Path:
+    """Where runs go: `--out`, else ``$STORMPROOF_REPORTS``, else ``reports``."""
+    return out or Path(os.environ.get("STORMPROOF_REPORTS", "reports"))

@@ -1,0 +1,90 @@
+"""What goes to stdout: one JSON document, or a table for people; logs and progress go to stderr."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from stormproof.model.verdict import Finding, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STYLE = {
+    Outcome.HELD: "bold green",
+    Outcome.REFUTED: "bold red",
+    Outcome.INCONCLUSIVE: "bold yellow",
+    Outcome.INVALID: "bold magenta",
+    Outcome.ABORTED: "bold cyan",
+}
+
+
+def print_json(document: Any) -> None:
+    """*document* as the one JSON document on stdout."""
+    from stormproof.record.atomic import dump_json
+
+    sys.stdout.write(dump_json(document).decode())
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """The terminal, or whatever stdout is: without colour where it is none."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_verdict(verdict: Verdict, *, report: str) -> None:
+    """Verdict first, its reasons, then a row a finding."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    out.print()
+    out.print(Text(str(verdict.outcome), style=STYLE[verdict.outcome]), Text(verdict.title))
+    for reason in verdict.reasons:
+        out.print(Text(f"  {reason}"))
+    if verdict.findings:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("", "claim", "estimate", "95 % interval", "n"):
+            table.add_column(column, justify="right" if column in ("estimate", "n") else "left", overflow="fold")
+        for finding in verdict.findings:
+            table.add_row(
+                Text(str(finding.outcome), style=STYLE[finding.outcome]),
+                Text(finding.claim),
+                value(finding.estimate, finding.unit),
+                _interval(finding),
+                f"{finding.n:,}",
+            )
+        out.print()
+        out.print(table)
+    for finding in verdict.findings:
+        if finding.outcome is not Outcome.HELD:
+            out.print(Text(f"  {finding.claim}: {finding.reason}", style="dim"))
+    out.print()
+    out.print(Text(f"report  {report}"))
+    out.print(Text(f"repeat  {verdict.repeat}"))
+
+
+def value(number: float | None, unit: str) -> str:
+    """*number* in *unit*, for people: shares in percent, at a precision that shows what matters."""
+    if number is None:
+        return "–"
+    formats = {
+        "share": f"{number:.2%}",
+        "ms": f"{number:.0f} ms" if number >= 10 else f"{number:.1f} ms",
+        "s": f"{number:.1f} s",
+        "/s": f"{number:.1f}/s",
+        "count": f"{number:.0f}",
+        "ratio": f"{number:.2f}x",
+    }
+    return formats.get(unit, f"{number:g}")
+
+
+def _interval(finding: Finding) -> str:
+    if finding.low is None and finding.high is None:
+        return "–"
+    unbounded = finding.high is None or math.isinf(finding.high)
+    high = "not reached" if unbounded else value(finding.high, finding.unit)
+    return f"{value(finding.low, finding.unit)} … {high}"

@@ -1,0 +1,271 @@
+"""The commands that touch something, and those that read what they left: run, abort, analyse, report, undo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stormproof.cli.environments import find_environment, lab_environment, running_lab, runs_folder
+from stormproof.cli.printing import print_json, print_verdict
+from stormproof.errors import StormproofError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from stormproof.model.verdict import Verdict
+    from stormproof.record.layout import RunDirectory
+    from stormproof.run.progress import Progress
+    from stormproof.spec.override import Overrides
+
+SpecArgument = Annotated[Path, typer.Argument(help="The experiment: its file or its folder.", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]
+EnvOption = Annotated[str, typer.Option("--env", help="The environment to run in.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the spec or of the environment."),
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="The folder to write to.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def run(
+    spec: SpecArgument,
+    env: EnvOption = "local",
+    out: OutOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> int:
+    """Run an experiment and give its verdict.
+
+    Exit code 0 held, 1 refuted, 2 inconclusive, 3 invalid, 4 aborted. SPEC may also be a plain Chaos Toolkit
+    experiment (JSON or YAML): it is code (it names modules and programs), so run only what you trust.
+    """
+    from stormproof.run.progress import Progress
+    from stormproof.spec.chaos import is_chaostoolkit_file
+    from stormproof.spec.override import split_overrides
+
+    overrides = split_overrides(set_ or [])
+    progress = Progress(quiet=quiet)
+    if is_chaostoolkit_file(spec):
+        finished = _run_chaostoolkit(spec, overrides, runs_folder(out), progress)
+    else:
+        finished = _run_spec(spec, env, overrides, runs_folder(out), progress, seed)
+    return _conclude(finished, as_json=as_json)
+
+
+def _run_spec(
+    spec: Path, env: str, overrides: Overrides, out: Path, progress: Progress, seed: int | None
+) -> RunDirectory:
+    import secrets
+
+    from stormproof.faults import catalogue
+    from stormproof.plan.compile import compile_experiment
+    from stormproof.plan.resolve import resolve_faults
+    from stormproof.run.session import Asked, run_experiment
+    from stormproof.spec.loader import experiment_from, load_document
+
+    # Everything that can be wrong with the input is found before anything is started.
+    document = load_document(spec, overrides=overrides.spec)
+    experiment = experiment_from(document, catalogue=catalogue.argument_models())
+    file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
+        resolved = resolve_faults(experiment, environment)
+        from stormproof.model.plan import RunPlan
+
+        drawn = secrets.randbelow(2**31) if seed is None else seed
+        plan = RunPlan(
+            faults=resolved,
+            noop=overrides.noop,
+            seed=drawn,
+            experiment=compile_experiment(
+                experiment, resolved, noop=overrides.noop, seed=drawn, base_url=environment.base_url
+            ),
+        )
+        asked = Asked(
+            spec_document=document.value,
+            source=Path(document.file),
+            overrides=overrides.as_mapping(),
+            out=out,
+        )
+        return run_experiment(experiment, environment, plan, asked, progress)
+
+
+def _run_chaostoolkit(spec: Path, overrides: Overrides, out: Path, progress: Progress) -> RunDirectory:
+    from stormproof.run.session import Asked, run_plain
+    from stormproof.spec.chaos import load_chaos_experiment
+
+    if overrides.as_mapping():
+        raise UsageError("--set cannot change a Chaos Toolkit experiment", hint="it has `configuration` for that")
+    experiment = load_chaos_experiment(spec)
+    asked = Asked(spec_document=experiment.document, source=Path(experiment.path), overrides={}, out=out)
+    return run_plain(experiment.document, running_lab(), asked, progress)
+
+
+def _conclude(finished: RunDirectory, *, as_json: bool) -> int:
+    """Judge, report, seal, print; the verdict's exit code, or 70 when something is still broken."""
+    from stormproof.faults.ledger import Ledger
+    from stormproof.model.verdict import EXIT_CODE
+    from stormproof.record.seal import seal
+    from stormproof.report.write import write_reports
+    from stormproof.verdict.assess import assess
+    from stormproof.verdict.document import write_verdict
+
+    verdict = assess(finished)
+    write_verdict(finished.verdict, verdict)
+    write_reports(finished)
+    seal(finished)
+    _print(verdict, finished, as_json=as_json)
+    left = Ledger(finished.ledger).outstanding()
+    if left:
+        names = ", ".join(entry.fault_id for entry in left)
+        raise StormproofError(f"NOT UNDONE: {names}", hint=f"stormproof undo {finished.ledger}")
+    return EXIT_CODE[verdict.outcome]
+
+
+def _print(verdict: Verdict, finished: RunDirectory, *, as_json: bool) -> None:
+    from stormproof.model.verdict import EXIT_CODE
+    from stormproof.verdict.document import to_document
+
+    if as_json:
+        print_json(
+            {
+                **to_document(verdict),
+                "exit_code": EXIT_CODE[verdict.outcome],
+                "run_dir": str(finished.path),
+                "report": str(finished.report_html),
+            }
+        )
+    else:
+        print_verdict(verdict, report=_short(finished.report_html))
+
+
+def abort(
+    run_dir: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="The run to end.", show_default=False)] = None,
+) -> int:
+    """End a run that is going on in another terminal: its faults are undone, its verdict is aborted."""
+    import os
+    import signal
+
+    from stormproof.run.lock import holders
+
+    wanted = run_dir.resolve() if run_dir else None
+    going_on = [owner for owner in holders() if wanted is None or Path(owner["run"]) == wanted]
+    if not going_on:
+        raise UnavailableError("no run is going on" if wanted is None else f"no run is going on in {wanted}")
+    if len(going_on) > 1:
+        runs = ", ".join(str(owner["run"]) for owner in going_on)
+        raise UsageError(f"several runs are going on: {runs}", hint="stormproof abort RUN")
+    os.kill(int(going_on[0]["pid"]), signal.SIGTERM)
+    sys.stderr.write(f"asked {going_on[0]['run']} to end\n")
+    return 0
+
+
+def analyse(run_dir: RunArgument, out: OutOption = None, as_json: JsonOption = False) -> int:
+    """Judge a finished run again, from its directory alone. The exit code is the verdict's.
+
+    A sealed run is not written to: where the answer is not the one on record it goes to `revisions/` (or `--out`).
+    """
+    from stormproof.model.verdict import EXIT_CODE
+    from stormproof.record.atomic import write_bytes
+    from stormproof.record.layout import RunDirectory
+    from stormproof.verdict.assess import assess
+    from stormproof.verdict.document import dump_verdict
+
+    there = RunDirectory(run_dir).require()
+    _warn_of_changes(there)
+    verdict = assess(there)
+    content = dump_verdict(verdict)
+    if out is not None:
+        write_bytes(out / there.verdict.name, content)
+    elif not there.verdict.exists():
+        write_bytes(there.verdict, content)
+    elif there.verdict.read_bytes() != content:
+        revision = _next_revision(there)
+        write_bytes(revision / there.verdict.name, content)
+        sys.stderr.write(f"this is not the verdict on record; written to {revision}\n")
+    _print(verdict, there, as_json=as_json)
+    return EXIT_CODE[verdict.outcome]
+
+
+def report(run_dir: RunArgument, out: OutOption = None) -> int:
+    """Write report.html, report.md and junit.xml of a finished run again, from its directory alone."""
+    from stormproof.record.layout import RunDirectory
+    from stormproof.report.write import write_reports
+
+    there = RunDirectory(run_dir).require()
+    _warn_of_changes(there)
+    target = out or (_next_revision(there) if there.sums.exists() and there.report_html.exists() else None)
+    for path in write_reports(there, out=target):
+        typer.echo(_short(path))
+    return 0
+
+
+def _warn_of_changes(there: RunDirectory) -> None:
+    from stormproof.record.seal import broken
+
+    for sentence in broken(there)[:10]:
+        sys.stderr.write(f"warning: since this run was sealed, {sentence}\n")
+
+
+def _next_revision(there: RunDirectory) -> Path:
+    folder = there.path / "revisions"
+    taken = [int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()] if folder.is_dir() else []
+    return folder / f"{max(taken, default=0) + 1:03d}"
+
+
+def undo(
+    ledgers: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[LEDGER]...", help="Ledgers, or run directories.", show_default=False),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Only say what is still to be undone.")] = False,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Undo what earlier runs left broken. Exit 0 only when nothing is left to undo, else 69.
+
+    Without LEDGER, every ledger under the runs' folder is read.
+    """
+    from stormproof.faults.activity import undo_outstanding
+    from stormproof.faults.ledger import Ledger
+
+    rows: list[dict[str, Any]] = []
+    for path in _ledger_paths(ledgers, runs_folder(out)):
+        ledger = Ledger(path)
+        if list_:
+            rows += [
+                {"ledger": str(path), "fault_id": entry.fault_id, "kind": entry.kind, "state": entry.state,
+                 "undone": False, "reason": entry.reason}
+                for entry in ledger.outstanding()
+            ]  # fmt: skip
+        else:
+            results = undo_outstanding(ledger, events_path=path.with_name("events.jsonl"), who="undo")
+            rows += [{"ledger": str(path), **result} for result in results]
+    left = [row for row in rows if not row["undone"]]
+    if as_json:
+        print_json({"outstanding" if list_ else "results": rows, "left": len(left)})
+    else:
+        for row in rows:
+            done = "undone" if row["undone"] else f"TO BE UNDONE {row['reason']}".rstrip()
+            typer.echo(f"{row['fault_id']}  {done}  ({_short(Path(row['ledger']))})")
+        if not rows:
+            typer.echo("nothing is left to undo")
+    return UnavailableError.exit_code if left else 0
+
+
+def _ledger_paths(given: list[Path] | None, folder: Path) -> list[Path]:
+    if not given:
+        return sorted(folder.glob("*/*/ledger.jsonl"))
+    paths = [path / "ledger.jsonl" if path.is_dir() else path for path in given]
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no ledger", hint="a run directory has one: ledger.jsonl")
+    return paths
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,165 @@
+"""The one way in which every fault is injected, confirmed and undone: write → act → confirm → undo → confirm.
+
+Called from the thin Chaos Toolkit activities of each fault, and, for the undo, by whoever holds the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stormproof.errors import FaultError
+from stormproof.faults.ledger import Entry, Ledger
+from stormproof.faults.onset import Watch
+from stormproof.faults.protocol import Fault, Seen
+from stormproof.record import events
+
+# How long a fault may take to be felt, and an undo to be seen; longer, and the run is invalid (or not whole).
+FELT_WITHIN_S = 5.0
+GONE_WITHIN_S = 15.0
+
+
+def inject(
+    fault: Fault,
+    *,
+    fault_id: str,
+    kind: str,
+    noop: bool,
+    target: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Break it, and wait until that is seen from outside.
+
+    Returns ``{"felt": bool, …}``. With *noop* everything happens but the act: the negative control.
+    Raises `FaultError` when the undo could not be written down or the act failed; what may have been
+    broken stays in the ledger and is undone by the rollback.
+    """
+    fault.identify()
+    prior = fault.prior()
+    ledger = Ledger(_path(configuration, "ledger_path", "stormproof-ledger.jsonl"))
+    log = _path(configuration, "events_path", "stormproof-events.jsonl")
+    ledger.intend(fault_id, kind=kind, target=target, configuration=configuration, prior=prior)
+
+    watch = Watch(fault, until=Seen.BROKEN).start()
+    watch.wait_for_first_look(FELT_WITHIN_S)
+    at = time.time()
+    events.record_event(
+        log, events.FAULT_INJECTING, who="player", fault_id=fault_id, kind=kind, at=at, what=fault.what,
+        effect=fault.effect,
+    )  # fmt: skip
+    try:
+        if not noop:
+            fault.act()
+    except BaseException as error:  # also Ctrl-C: what was begun is in the ledger, and says so
+        watch.stop(join_s=0)
+        events.record_event(
+            log,
+            events.FAULT_FAILED,
+            who="player",
+            fault_id=fault_id,
+            kind=kind,
+            reason=f"{type(error).__name__}: {error}",
+        )
+        raise
+    ledger.note(fault_id, "acted")
+    events.record_event(log, events.FAULT_INJECTED, who="player", fault_id=fault_id, kind=kind, at=time.time())
+    return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
+
+
+def _await_felt(watch: Watch, log: Path, fault: Fault, *, fault_id: str, kind: str, at: float) -> dict[str, Any]:
+    felt = watch.wait(FELT_WITHIN_S)
+    evidence = dict(watch.look.evidence) if watch.look else {}
+    if not felt or watch.seen_at is None:
+        reason = f"not seen from outside within {FELT_WITHIN_S:g} s ({watch.looks} looks)"
+        events.record_event(
+            log,
+            events.FAULT_NOT_FELT,
+            who="player",
+            fault_id=fault_id,
+            kind=kind,
+            reason=reason,
+            evidence=evidence,
+        )
+        return {"felt": False, "reason": reason, "evidence": evidence}
+    # The canary's last good look, but never before the act: until then the world was whole by definition.
+    last_ok_at = min(max(at, watch.last_before_at or at), watch.seen_at)
+    events.record_event(
+        log, events.FAULT_FELT, who="player", fault_id=fault_id, kind=kind, at=watch.seen_at, last_ok_at=last_ok_at,
+        evidence=evidence, effect=fault.effect,
+    )  # fmt: skip
+    return {"felt": True, "at": watch.seen_at, "last_ok_at": last_ok_at, "evidence": evidence}
+
+
+def confirm(fault: Fault) -> dict[str, Any]:
+    """One look from outside, as a probe's reading: ``{"felt": bool, "seen": str, "evidence": {…}}``."""
+    look = fault.look()
+    return {"felt": look.seen is Seen.BROKEN, "seen": str(look.seen), "evidence": dict(look.evidence)}
+
+
+def undo(*, configuration: Mapping[str, Any], fault_id: str) -> dict[str, Any]:
+    """The rollback of one fault: what the ledger says of it, undone and seen gone. Safe to repeat."""
+    ledger = Ledger(_path(configuration, "ledger_path", "stormproof-ledger.jsonl"))
+    log = _path(configuration, "events_path", "stormproof-events.jsonl")
+    results = undo_outstanding(ledger, events_path=log, who="player", only=fault_id)
+    failed = [result for result in results if not result["undone"]]
+    if failed:
+        raise FaultError("; ".join(f"{result['fault_id']}: {result['reason']}" for result in failed))
+    return {"undone": [result["fault_id"] for result in results]}
+
+
+def undo_outstanding(
+    ledger: Ledger, *, events_path: Path | None, who: str, only: str | None = None
+) -> list[dict[str, Any]]:
+    """Undo what the ledger still holds, last broken first; goes on past failures and reports each.
+
+    The one undo: conductor, player's rollbacks and `stormproof undo` all come here, one at a time.
+    Returns a row an entry: ``{"fault_id", "kind", "undone": bool, "reason"}``.
+    """
+    if not ledger.path.exists():
+        return []
+    with ledger.locked():
+        return [
+            _undo_entry(ledger, entry, events_path=events_path, who=who)
+            for entry in ledger.outstanding()
+            if only is None or entry.fault_id == only
+        ]
+
+
+def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: str) -> dict[str, Any]:
+    def say(event: str, **fields: Any) -> None:
+        if events_path is not None:
+            events.record_event(events_path, event, who=who, fault_id=entry.fault_id, kind=entry.kind, **fields)
+
+    from stormproof.faults import catalogue  # the catalogue knows the faults, which know this module
+
+    ledger.note(entry.fault_id, "undoing")
+    say(events.FAULT_UNDOING, at=time.time())
+    try:
+        fault = catalogue.bind(entry.kind, entry.target, entry.configuration)
+        fault.identify()
+        fault.revert(entry.prior)
+        say(events.FAULT_UNDONE, at=time.time())
+    except Exception as error:  # noqa: BLE001 - one entry that fails must not stop the undo of the others
+        reason = f"{type(error).__name__}: {error}"
+        ledger.note(entry.fault_id, "undo-failed", reason=reason)
+        say(events.FAULT_NOT_GONE, reason=reason)
+        return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": False, "reason": reason}
+    watch = Watch(fault, until=Seen.WHOLE).start()
+    if not watch.wait(GONE_WITHIN_S):
+        reason = f"undone, but still seen from outside after {GONE_WITHIN_S:g} s"
+        ledger.note(entry.fault_id, "undo-failed", reason=reason)
+        say(events.FAULT_NOT_GONE, reason=reason, evidence=dict(watch.look.evidence) if watch.look else {})
+        return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": False, "reason": reason}
+    ledger.note(entry.fault_id, "undone")
+    say(events.FAULT_GONE, at=watch.seen_at, evidence=dict(watch.look.evidence) if watch.look else {})
+    return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": True, "reason": ""}
+
+
+def _path(configuration: Mapping[str, Any], key: str, default: str) -> Path:
+    value = configuration.get(key)
+    if isinstance(value, Mapping):  # under a plain caller the env form may come unresolved
+        value = os.environ.get(str(value.get("key", "")), value.get("default"))
+    return Path(str(value or default))

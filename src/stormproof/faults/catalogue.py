@@ -1,0 +1,52 @@
+"""Which faults there are. An explicit table: a fault that is not named here does not exist."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from stormproof.errors import FaultError
+from stormproof.model.environment import Environment
+from stormproof.model.plan import ResolvedFault
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from stormproof.faults.protocol import Fault
+
+KINDS: dict[str, str] = {
+    "az-loss": "stormproof.faults.az_loss",
+    "dependency-timeout": "stormproof.faults.dependency_timeout",
+    "throttling": "stormproof.faults.throttling",
+}
+
+
+def module(kind: str) -> ModuleType:
+    """The module of *kind*; `FaultError` for a kind that does not exist."""
+    if kind not in KINDS:
+        raise FaultError(f"there is no fault {kind!r}", hint=f"known: {', '.join(KINDS)}")
+    return importlib.import_module(KINDS[kind])
+
+
+def argument_models() -> dict[str, type[BaseModel]]:
+    """For each kind, the model that its arguments in a spec are checked against."""
+    return {kind: module(kind).Arguments for kind in KINDS}
+
+
+def resolve(
+    kind: str, arguments: Mapping[str, Any], environment: Environment, *, fault_id: str, where: str = ""
+) -> ResolvedFault:
+    """Bind a fault's *arguments* (checked already) to *environment*; `InputError` for a name it does not know."""
+    one = module(kind)
+    resolved: ResolvedFault = one.resolve(
+        one.Arguments.model_validate(dict(arguments)), environment, fault_id=fault_id, where=where
+    )
+    return resolved
+
+
+def bind(kind: str, target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Fault:
+    """A fault from the data in a ledger."""
+    fault: Fault = module(kind).bind(target, configuration)
+    return fault

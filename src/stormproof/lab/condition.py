@@ -1,0 +1,181 @@
+"""Whether the lab is whole, asked of the real things: Envoy, moto, the processes, the files. Nothing is remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stormproof.errors import FaultError
+from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.lab.envoy import pristine_bucket
+from stormproof.lab.health import target_health
+from stormproof.lab.processes import ProcessIdentity
+from stormproof.lab.state import LabRecord
+from stormproof.lab.topology import (
+    DEPENDENCIES,
+    REGION,
+    Topology,
+    abort_percent_key,
+    bucket_path,
+    delay_duration_key,
+    delay_percent_key,
+    throttle_key,
+)
+
+
+def not_running(reason: str) -> dict[str, Any]:
+    """The condition of a lab that is not there."""
+    return {
+        "whole": False,
+        "running": False,
+        "reason": reason,
+        "variant": None,
+        "instances": [],
+        "faults": [],
+        "envoy": None,
+        "aws": None,
+    }
+
+
+def read(record: LabRecord, directory: Path) -> dict[str, Any]:
+    """JSON-ready; the keys of `stormproof lab status --json`.
+
+    ``whole``: every instance is healthy in Envoy's eyes, running in moto and alive as a process, every other process
+    lives, and no fault is in force. ``reason`` says what is not so, else None. ``instances``: id, name, zone, healthy,
+    state (EC2's word), pid (None: no process), url. ``faults``: kind and what, in words.
+    """
+    topology = record.topology
+    assert topology is not None
+    admin = EnvoyAdmin(url=topology.admin.url, node_id=topology.lab_id)
+    troubles = [record.failure] if record.failure else []
+    troubles += [f"{name} is not running" for name, who in _dead(record)]
+    states = _states(topology, troubles)
+    health = _health(admin, topology, troubles)
+    instances = [
+        {
+            "id": instance.id,
+            "name": instance.name,
+            "zone": instance.zone,
+            "healthy": health.get(instance.id, False),
+            "state": states.get(instance.id, "unknown"),
+            "pid": _pid(record.processes.get(instance.id)),
+            "url": instance.address.url,
+        }
+        for instance in topology.instances
+    ]
+    faults = [*_proxy_faults(admin, troubles), *_bucket_faults(directory), *_stopped(instances)]
+    unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
+    if unwell:
+        troubles.append(f"not healthy, running and alive: {', '.join(unwell)}")
+    troubles += [fault["what"] for fault in faults]
+    return {
+        "whole": not troubles,
+        "running": True,
+        "reason": "; ".join(troubles) or None,
+        "variant": topology.variant,
+        "instances": instances,
+        "faults": faults,
+        "envoy": {"base_url": topology.balancer.url, "admin_url": topology.admin.url, "node_id": topology.lab_id},
+        "aws": {"endpoint_url": topology.moto.url, "region": REGION},
+    }
+
+
+def _dead(record: LabRecord) -> Iterator[tuple[str, ProcessIdentity]]:
+    """The recorded processes that no longer run, shops apart: those are told by instance."""
+    instances = {instance.id for instance in record.topology.instances} if record.topology else set()
+    for name, identity in record.processes.items():
+        if name not in instances and not identity.is_alive():
+            yield name, identity
+
+
+def _pid(identity: ProcessIdentity | None) -> int | None:
+    return identity.pid if identity is not None and identity.is_alive() else None
+
+
+def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
+    """What EC2 calls each instance."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    ec2 = boto3.client(
+        "ec2",
+        region_name=REGION,
+        endpoint_url=topology.moto.url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",  # noqa: S106 - moto takes any
+        config=Config(
+            proxies={}, connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
+        ),
+    )
+    try:
+        answer = ec2.describe_instances(InstanceIds=[instance.id for instance in topology.instances])
+    except (BotoCoreError, ClientError) as error:
+        troubles.append(f"the control plane does not answer ({error})")
+        return {}
+    return {
+        instance["InstanceId"]: instance["State"]["Name"]
+        for reservation in answer["Reservations"]
+        for instance in reservation["Instances"]
+    }
+
+
+def _health(admin: EnvoyAdmin, topology: Topology, troubles: list[str]) -> dict[str, bool]:
+    try:
+        admin.identify()
+        return target_health(admin.clusters(), topology)
+    except FaultError as error:
+        troubles.append(error.message)
+        return {}
+
+
+def _proxy_faults(admin: EnvoyAdmin, troubles: list[str]) -> list[dict[str, str]]:
+    """Delays, aborts and throttles that Envoy's runtime has switched on."""
+    names = [
+        key(dependency)
+        for dependency in DEPENDENCIES
+        for key in (delay_percent_key, delay_duration_key, abort_percent_key, throttle_key)
+    ]
+    try:
+        values = {name: float(value) if value else 0.0 for name, value in admin.overrides(names).items()}
+    except FaultError as error:
+        troubles.append(error.message)
+        return []
+    faults = []
+    for dependency in DEPENDENCIES:
+        delay, abort = values[delay_percent_key(dependency)], values[abort_percent_key(dependency)]
+        throttle = values[throttle_key(dependency)]
+        if delay > 0:
+            delay_ms = values[delay_duration_key(dependency)] or 1000.0  # the bootstrap's own
+            what = f"{delay:g} % of the calls to {dependency} are delayed by {delay_ms:g} ms"
+            faults.append({"kind": "delay", "what": what})
+        if abort > 0:
+            faults.append(
+                {"kind": "abort", "what": f"{abort:g} % of the calls to {dependency} are answered with an error"}
+            )
+        if throttle > 0:
+            faults.append({"kind": "throttle", "what": f"{throttle:g} % of the calls to {dependency} need a token"})
+    return faults
+
+
+def _bucket_faults(directory: Path) -> list[dict[str, str]]:
+    """Token buckets that are not as the lab made them."""
+    faults = []
+    for dependency in DEPENDENCIES:
+        try:
+            is_pristine = json.loads(bucket_path(directory, dependency).read_bytes()) == pristine_bucket(dependency)
+        except (OSError, json.JSONDecodeError):
+            is_pristine = False
+        if not is_pristine:
+            faults.append({"kind": "bucket", "what": f"the token bucket in front of {dependency} is not the lab's"})
+    return faults
+
+
+def _stopped(instances: list[dict[str, Any]]) -> list[dict[str, str]]:
+    return [
+        {"kind": "instance", "what": f"{instance['name']} ({instance['id']}) is {instance['state']}"}
+        for instance in instances
+        if instance["state"] not in {"running", "unknown"}
+    ]

@@ -1,0 +1,265 @@
+"""What the lab consists of and where each part listens: chosen once, before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import stormproof
+from stormproof.lab.variants import variant_named
+from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
+
+ZONES = ("a", "b", "c")
+INSTANCES_PER_ZONE = 2
+REGION = "us-east-1"
+ACCOUNT = "123456789012"  # moto's
+SHOP_CLUSTER = "shop"
+CARTS_TABLE = "carts"
+
+# Dependencies that are HTTP services of ours; everything else is an AWS API behind moto.
+HTTP_DEPENDENCIES = ("recommendations", "reviews")
+# Name of the dependency → AWS service. Beside the cart nothing is called by the shop: they are there so that
+# throttling can be tried on every protocol.
+AWS_DEPENDENCIES: Mapping[str, str] = {
+    "cart": "dynamodb",
+    "sqs": "sqs",
+    "sns": "sns",
+    "s3": "s3",
+    "lambda": "lambda",
+    "ec2": "ec2",
+}
+DEPENDENCIES = (*HTTP_DEPENDENCIES, *AWS_DEPENDENCIES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A loopback address and port."""
+
+    host: str
+    port: int
+
+    @property
+    def text(self) -> str:
+        """``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``."""
+        return f"http://{self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopInstance:
+    """One EC2 instance of the lab: a shop process."""
+
+    id: str
+    name: str
+    zone: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """Every part of one lab and its address."""
+
+    lab_id: str  # Envoy's node id: what is checked before anything is changed
+    variant: str
+    instances: tuple[ShopInstance, ...]
+    balancer: Address
+    admin: Address
+    moto: Address
+    backends: Mapping[str, Address]  # HTTP dependency → its process
+    proxies: Mapping[str, Address]  # dependency → its listener in Envoy
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON-ready data; `from_document` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Topology:
+        """Read back what `to_document` wrote."""
+        return cls(
+            lab_id=document["lab_id"],
+            variant=document["variant"],
+            instances=tuple(
+                ShopInstance(**{**row, "address": Address(**row["address"])}) for row in document["instances"]
+            ),
+            balancer=Address(**document["balancer"]),
+            admin=Address(**document["admin"]),
+            moto=Address(**document["moto"]),
+            backends={name: Address(**row) for name, row in document["backends"].items()},
+            proxies={name: Address(**row) for name, row in document["proxies"].items()},
+        )
+
+
+class Reservations:
+    """Ports that we hold: bound, so that nobody else is given them, but not listening, so that they refuse.
+
+    A part of the lab binds the same port beside us (``SO_REUSEPORT``). We go on holding it while the part is down: a
+    killed shop process finds its own port again, and what connects meanwhile is refused, as by a machine whose server
+    is gone. Envoy's admin interface cannot share, so its port is let go just before Envoy starts.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: dict[Address, socket.socket] = {}
+
+    def take(self, host: str) -> Address:
+        """Bind a free port on *host*."""
+        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind((host, 0))
+        address = Address(host=host, port=holder.getsockname()[1])
+        self._sockets[address] = holder
+        return address
+
+    def release(self, address: Address) -> None:
+        """Let go of one port."""
+        self._sockets.pop(address).close()
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for holder in self._sockets.values():
+            holder.close()
+        self._sockets.clear()
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to a port that the supervisor has reserved; the caller listens on it."""
+    shared = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    shared.bind((host, port))
+    return shared
+
+
+def zone_host(zone: str, number: int) -> str:
+    """The address of the *number*th instance (from 1) of *zone*: 127.0.<zone>.<number> where Linux has all of 127/8."""
+    if sys.platform != "linux":
+        return "127.0.0.1"  # other systems have this one address only; ports tell the instances apart
+    return f"127.0.{ZONES.index(zone) + 1}.{number}"
+
+
+def choose_topology(variant: str, reservations: Reservations) -> Topology:
+    """Pick identities and free ports for a new lab; the ports stay bound in *reservations*."""
+    instances = tuple(
+        ShopInstance(
+            id=f"i-{secrets.token_hex(9)[:17]}",
+            name=f"shop-{zone}{number}",
+            zone=zone,
+            address=reservations.take(zone_host(zone, number)),
+        )
+        for zone in ZONES
+        for number in range(1, INSTANCES_PER_ZONE + 1)
+    )
+    return Topology(
+        lab_id=f"lab-{secrets.token_hex(8)}",
+        variant=variant,
+        instances=instances,
+        balancer=reservations.take("127.0.0.1"),
+        admin=reservations.take("127.0.0.1"),
+        moto=reservations.take("127.0.0.1"),
+        backends={name: reservations.take("127.0.0.1") for name in HTTP_DEPENDENCIES},
+        proxies={name: reservations.take("127.0.0.1") for name in DEPENDENCIES},
+    )
+
+
+def delay_percent_key(dependency: str) -> str:
+    """Envoy runtime key: the share of calls to *dependency* that are delayed, 0…100."""
+    return f"lab.{dependency}.delay_percent"
+
+
+def delay_duration_key(dependency: str) -> str:
+    """Envoy runtime key: how long they are delayed, ms."""
+    return f"lab.{dependency}.delay_ms"
+
+
+def abort_percent_key(dependency: str) -> str:
+    """Envoy runtime key: the share of calls to *dependency* that are answered with an error, 0…100."""
+    return f"lab.{dependency}.abort_percent"
+
+
+def abort_status_key(dependency: str) -> str:
+    """Envoy runtime key: the status of that error."""
+    return f"lab.{dependency}.abort_status"
+
+
+def throttle_key(dependency: str) -> str:
+    """Envoy runtime key: the share of calls to *dependency* that need a token of the bucket, 0…100."""
+    return f"lab.{dependency}.throttle_percent"
+
+
+def bucket_name(dependency: str) -> str:
+    """The name of the token bucket's filter in front of *dependency*."""
+    return f"throttle.{dependency}"
+
+
+def bucket_path(directory: Path, dependency: str) -> Path:
+    """The file that holds the token bucket in front of *dependency*."""
+    return directory / "buckets" / f"{dependency}.json"
+
+
+def access_log_path(directory: Path, dependency: str) -> Path:
+    """The access log of *dependency*'s listener: the source of arrivals."""
+    return directory / "arrivals" / f"{dependency}.jsonl"
+
+
+def resolve(topology: Topology, directory: Path) -> Environment:
+    """The lab as an environment: what the rest of Stormproof knows of it."""
+    instances = topology.instances
+    return Environment(
+        name="local",
+        simulated=True,
+        base_url=topology.balancer.url,
+        aws=Aws(endpoint_url=topology.moto.url, region=REGION, account=ACCOUNT),
+        proxy=Proxy(admin_url=topology.admin.url, node_id=topology.lab_id, balancer_cluster=SHOP_CLUSTER),
+        zones={
+            zone: tuple(Instance(id=i.id, zone=zone, url=i.address.url) for i in instances if i.zone == zone)
+            for zone in ZONES
+        },
+        dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
+        target_names={i.address.text: i.id for i in instances},
+        variant=topology.variant,
+        workload_version=f"lab shop {stormproof.__version__} {_source_digest()}",
+        topology_digest=_topology_digest(topology),
+    )
+
+
+def _dependency(name: str, topology: Topology, directory: Path) -> Dependency:
+    return Dependency(
+        name=name,
+        url=topology.proxies[name].url,
+        access_log=str(access_log_path(directory, name)),
+        service=AWS_DEPENDENCIES.get(name),
+        canary_path="/healthz" if name in HTTP_DEPENDENCIES else "/",
+        delay_percent_key=delay_percent_key(name),
+        delay_duration_key=delay_duration_key(name),
+        throttle_enabled_key=throttle_key(name),
+        throttle_config_path=str(bucket_path(directory, name)),
+    )
+
+
+def _source_digest() -> str:
+    """What the workload's own code is, so that two runs can be said to have tested the same shop."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in ("cart.py", "dependency.py", "recommendations.py", "shop.py"):
+        digest.update((here / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _topology_digest(topology: Topology) -> str:
+    """The shape of the lab without its addresses and random ids: equal for two labs of one variant."""
+    shape = {
+        "variant": asdict(variant_named(topology.variant)),
+        "instances": [(i.zone, i.name) for i in topology.instances],
+        "dependencies": sorted(topology.proxies),
+    }
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

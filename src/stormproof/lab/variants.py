@@ -1,0 +1,146 @@
+"""The two shops: the same code and topology, with and without the design properties that experiments test.
+
+A variant is data. What each field protects against, and what it costs, stands beside the field; the table in
+docs/guides/lab.md says the same in prose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stormproof.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerPolicy:
+    """How the balancer (Envoy's front listener) treats its six targets."""
+
+    # A dead target gets its share of the traffic until the check has failed *unhealthy_threshold* times in a row:
+    # interval × threshold is the length of the hole that a lost zone makes.
+    health_interval_s: float
+    health_timeout_s: float
+    unhealthy_threshold: int
+    healthy_threshold: int
+    # Attempts beyond the first, on another target. Only failures that cannot have been acted on are retried for a
+    # POST (no connection, or reset before the request was sent); a GET is also retried when its answer is cut off.
+    retries: int
+    # Ejects a target after this many failed connections in a row, without waiting for the health check; 0 is off.
+    outlier_failures: int
+    # After this long a request is given up by the balancer; 0 waits for ever.
+    request_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendationsPolicy:
+    """How a shop process calls the recommendations dependency."""
+
+    # The whole call, connect to last byte; None waits for ever, so that the page is as slow as the dependency.
+    timeout_s: float | None
+    # Immediate attempts after a failure: they multiply the load on a dependency that is already in trouble.
+    immediate_retries: int
+    # A static list instead of an error page: recommendations are not worth a lost sale.
+    fallback: bool
+    # After this many failures in a row the dependency is not called for *breaker_open_s* (0: no breaker): a page then
+    # costs nothing while the dependency is down, and the dependency gets room to recover.
+    breaker_failures: int
+    breaker_open_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CartPolicy:
+    """How a shop process calls DynamoDB, where the cart lives."""
+
+    # botocore's own attempts, in its `standard` mode (backs off with jitter, has a retry quota).
+    sdk_attempts_max: int
+    # Attempts by hand after the SDK gave up, at once: what a hurried programmer adds.
+    immediate_retries: int
+    connect_timeout_s: float
+    read_timeout_s: float
+    # The whole call as the customer sees it, SDK retries included; None waits for ever.
+    answer_within_s: float | None
+    # Writes that cannot be made now are accepted (202) and drained later; reads answer from the last known copy.
+    degrade: bool
+    # After a throttled call the process leaves DynamoDB alone for a random time up to this (full jitter, doubling up
+    # to gate_cap_s): six processes that come back together would be throttled together.
+    gate_base_s: float
+    gate_cap_s: float
+    # Threads for calls that block; more waiting calls than this are answered degraded at once (if *degrade*).
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One design of the shop."""
+
+    name: str
+    balancer: BalancerPolicy
+    recommendations: RecommendationsPolicy
+    cart: CartPolicy
+
+
+NAIVE = Variant(
+    name="naive",
+    balancer=BalancerPolicy(
+        health_interval_s=5.0,
+        health_timeout_s=2.0,
+        unhealthy_threshold=3,
+        healthy_threshold=2,
+        retries=0,
+        outlier_failures=0,
+        request_timeout_s=0.0,
+    ),
+    recommendations=RecommendationsPolicy(
+        timeout_s=None, immediate_retries=3, fallback=False, breaker_failures=0, breaker_open_s=0.0
+    ),
+    cart=CartPolicy(
+        sdk_attempts_max=1,
+        immediate_retries=3,
+        connect_timeout_s=60.0,  # botocore's default
+        read_timeout_s=60.0,  # botocore's default
+        answer_within_s=None,
+        degrade=False,
+        gate_base_s=0.0,
+        gate_cap_s=0.0,
+        threads=16,
+    ),
+)
+
+HARDENED = Variant(
+    name="hardened",
+    balancer=BalancerPolicy(
+        health_interval_s=0.5,
+        health_timeout_s=0.3,
+        unhealthy_threshold=2,
+        healthy_threshold=2,
+        retries=2,
+        outlier_failures=3,
+        request_timeout_s=2.0,
+    ),
+    recommendations=RecommendationsPolicy(
+        timeout_s=0.25, immediate_retries=0, fallback=True, breaker_failures=5, breaker_open_s=1.0
+    ),
+    cart=CartPolicy(
+        sdk_attempts_max=2,
+        immediate_retries=0,
+        connect_timeout_s=0.2,
+        read_timeout_s=0.3,
+        answer_within_s=0.35,
+        degrade=True,
+        gate_base_s=0.5,
+        gate_cap_s=4.0,
+        threads=8,
+    ),
+)
+
+VARIANTS = {variant.name: variant for variant in (NAIVE, HARDENED)}
+
+
+def variant_named(name: str) -> Variant:
+    """The variant called *name*; raises `UsageError` with the names that exist."""
+    try:
+        return VARIANTS[name]
+    except KeyError:
+        raise UsageError(
+            f"lab.variant: expected one of {', '.join(sorted(VARIANTS))}, got {name!r}",
+            hint="`stormproof lab up --variant hardened`",
+        ) from None

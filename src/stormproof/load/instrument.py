@@ -1,0 +1,223 @@
+"""What turns Locust's request events into samples: due instant, sending instant, total time-out, one attempt.
+
+Runs inside the worker, after Locust was imported. Three things of the clients are changed, once per process:
+
+- a request knows when it was due and when it was sent, both on the monotonic clock. FastHttpUser asks its user for a
+  context just before it sends, and that is where we look at the clock: a wrapper around the request costs three times
+  as much (bench/recorder_overhead.py);
+- the time-out also ends a body that drips. The clients' own time-outs bound each read, so that one would never end;
+- geventhttpclient's silent retries are off: it sends an idempotent request again, up to *concurrency* + 1 times,
+  when the connection was closed before an answer, and a sample would hide all but the last attempt.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import geventhttpclient.client
+from gevent import getcurrent
+from geventhttpclient.connectionpool import ConnectionPool
+from geventhttpclient.header import Headers
+from geventhttpclient.response import HTTPSocketPoolResponse
+from locust.clients import HttpSession
+from locust.user.users import HttpUser
+from requests.exceptions import ReadTimeout
+
+from stormproof.load.outcome import error_text, is_own_shortage
+from stormproof.record.rows import RowWriter
+
+_STAMP = "stormproof"
+_NO_CONTEXT: Mapping[str, Any] = {}
+
+
+class Arrival(gevent.Greenlet):  # type: ignore[misc]  # gevent has no types
+    """One arrival of the open model: runs one task. *due_mono_s* is None once its first request went out."""
+
+    due_mono_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunClock:
+    """Wall time derived from the monotonic clock and one anchor, the same in all workers of a run.
+
+    A step of the wall clock during the run moves no sample.
+    """
+
+    start_mono_s: float
+    start_s: float  # Unix s
+
+    def wall_s(self, mono_s: float) -> float:
+        """*mono_s* as Unix seconds."""
+        return self.start_s + (mono_s - self.start_mono_s)
+
+
+class Recorder:
+    """Notes when requests go out and writes a row when they end; nothing before `begin` starts the run's clock."""
+
+    def __init__(self, rows: RowWriter, request_event: Any) -> None:
+        self.rows = rows
+        self._request_event = request_event
+        self.sent_mono_s = array("d")  # open model: when the first request of each arrival went out …
+        self.lateness_s = array("d")  # … and how long after its instant
+        self.failure: str | None = None  # why this worker can no longer be trusted
+
+    def begin(self, clock: RunClock) -> None:
+        """Record from now on; requests of `on_start` before this were no load."""
+        self._request_event.add_listener(self._listener(clock.start_s - clock.start_mono_s))
+
+    def stamp_arrival(self) -> tuple[float, float]:
+        """A request of the open model goes out now: when it was due and when it is sent, monotonic seconds."""
+        sent = time.monotonic()
+        current = getcurrent()
+        if type(current) is not Arrival or (due := current.due_mono_s) is None:
+            return sent, sent  # a later request of the same task: due when it is sent
+        current.due_mono_s = None
+        self.sent_mono_s.append(sent)
+        self.lateness_s.append(sent - due)
+        return due, sent
+
+    @staticmethod
+    def stamp_request() -> tuple[float, float]:
+        """A request of the closed model goes out now: there is no schedule, so it is due when it is sent."""
+        sent = time.monotonic()
+        return sent, sent
+
+    def _listener(self, offset_s: float) -> Callable[..., None]:
+        """What Locust's `request` event calls once a request. A closure: it is the hot path, and locals are fast."""
+        append, monotonic, stamp_key = self.rows.append, time.monotonic, _STAMP
+
+        def on_request(  # noqa: PLR0913, PLR0917  # Locust's arguments
+            name: str,
+            response_time: float,
+            exception: BaseException | None = None,
+            response: Any = None,
+            context: Mapping[str, Any] = _NO_CONTEXT,
+            # named, though unused, because collecting them in a dictionary costs a fifth of this function
+            request_type: str = "",  # noqa: ARG001
+            start_time: float = 0.0,  # noqa: ARG001
+            url: str = "",  # noqa: ARG001
+            response_length: int = 0,  # noqa: ARG001
+            **_: Any,
+        ) -> None:
+            stamp = context.get(stamp_key)
+            if stamp is None:  # fired by the locustfile itself: reckoned from the end
+                due = sent = monotonic() - response_time / 1000
+            else:
+                due, sent = stamp
+            status, zone, error = 0, "", ""
+            if response is not None:
+                status = response.status_code or 0
+                if response.headers:
+                    zone = _zone_of(response.headers)
+            if exception is not None:
+                error = self._error_of(exception, status)
+            try:
+                append(
+                    due + offset_s,
+                    sent + offset_s,
+                    (sent - due) * 1000 + response_time,
+                    response_time,
+                    status,
+                    exception is None,
+                    name,
+                    zone,
+                    error,
+                )
+            except OSError as problem:  # Locust would log and go on; a run without its samples must end
+                self.failure = f"samples could not be written: {problem}"
+
+        return on_request
+
+    def _error_of(self, exception: BaseException, status: int) -> str:
+        if is_own_shortage(exception):  # the sample is void, and with it the load: the worker ends at its next tick
+            self.failure = f"the load generator ran out of sockets, ports or memory: {exception}"
+        return error_text(exception, status)
+
+
+def instrument_clients(recorder: Recorder, user_classes: Sequence[Any], *, timeout_s: float, open_model: bool) -> None:
+    """Change *user_classes* and the HTTP clients as the module says. Once per process: it is for good."""
+    stamp = recorder.stamp_arrival if open_model else recorder.stamp_request
+    for user_class in user_classes:
+        if not issubclass(user_class, HttpUser):
+            user_class.context = stamped_context(user_class.context, stamp)
+    HttpSession.request = _timed(HttpSession.request, stamp, timeout_s)
+    ConnectionPool.__init__ = _without_retries(ConnectionPool.__init__)
+    geventhttpclient.client.HTTPSocketPoolResponse = bounded_response(timeout_s)
+
+
+def stamped_context(
+    context: Callable[[Any], dict[str, Any]], stamp: Callable[[], tuple[float, float]]
+) -> Callable[[Any], dict[str, Any]]:
+    """A user's `context` that adds the stamp to what the locustfile's own gives."""
+
+    def stamped(user: Any) -> dict[str, Any]:
+        return {**context(user), _STAMP: stamp()}
+
+    def stamped_alone(user: Any) -> dict[str, Any]:  # noqa: ARG001
+        return {_STAMP: stamp()}
+
+    # Locust's own context is empty: no need to ask for it
+    return stamped_alone if context.__module__ == "locust.user.users" else stamped
+
+
+def bounded_response(timeout_s: float) -> type[Any]:
+    """A response of geventhttpclient whose body must be there *timeout_s* after the first bytes.
+
+    Looked at only where one read did not bring it all; a single pause in it is bounded by the read time-out.
+    """
+    feed = HTTPSocketPoolResponse.feed
+
+    class BoundedResponse(HTTPSocketPoolResponse):  # type: ignore[misc]  # gevent has no types
+        _deadline_mono_s: float | None = None
+
+        def feed(self, data: bytes) -> None:
+            """Take what one read brought."""
+            feed(self, data)
+            if not self.message_complete:
+                now = time.monotonic()
+                if self._deadline_mono_s is None:
+                    self._deadline_mono_s = now + timeout_s
+                elif now > self._deadline_mono_s:
+                    raise TimeoutError(f"the body was not complete {timeout_s:g} s after its first bytes")
+
+    return BoundedResponse
+
+
+def _zone_of(headers: Any) -> str:
+    # geventhttpclient keeps (name, value), or a list of them, under the small name; its own get() costs a microsecond
+    if type(headers) is Headers:
+        found = dict.get(headers, "x-zone")
+        if found is None:
+            return ""
+        return str(found[1] if type(found) is tuple else found[0][1])
+    return str(headers.get("x-zone") or "")
+
+
+def _timed(
+    request: Callable[..., Any], stamp: Callable[[], tuple[float, float]], timeout_s: float
+) -> Callable[..., Any]:
+    """`HttpSession.request`, which asks for the context only after the answer: stamped and bounded around it."""
+
+    def timed_request(
+        session: Any, method: str, url: str, *args: Any, context: Mapping[str, Any] = _NO_CONTEXT, **options: Any
+    ) -> Any:
+        # requests' own exception, because HttpSession catches nothing else
+        too_long = ReadTimeout("the request took longer than the load's timeout")
+        with gevent.Timeout(timeout_s, too_long):
+            return request(session, method, url, *args, context={**context, _STAMP: stamp()}, **options)
+
+    return timed_request
+
+
+def _without_retries(initialise: Callable[..., None]) -> Callable[..., None]:
+    def initialise_without_retries(pool: Any, *args: Any, **options: Any) -> None:
+        initialise(pool, *args, **options)
+        # Read in one place, HTTPClient.request: attempts_left = pool.size + 1. The semaphore keeps the true size.
+        pool.size = -1
+
+    return initialise_without_retries

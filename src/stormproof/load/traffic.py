@@ -1,0 +1,195 @@
+"""The two ways to make traffic with a locustfile: on a schedule (open), or as users that wait (closed)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+import gevent.pool
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+
+from stormproof.errors import LoadError
+from stormproof.load.instrument import Arrival, Recorder, RunClock
+from stormproof.load.schedule import Schedule, make_schedule, share_of
+from stormproof.load.wire import WorkerConfig
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+log = logging.getLogger(__name__)
+
+# Connections a user instance may hold in the open model. Locust's 10 would make arrivals queue in the client, which
+# is a closed model again; the limit that remains is the number of open files.
+CONCURRENCY = 100_000
+# How many spawns in a row without letting the others run, when the generator is behind its schedule.
+SPAWNS_IN_A_ROW = 32
+TRACEBACKS_LOGGED_MAX = 10
+
+
+class Traffic(Protocol):
+    """What a worker needs of either model."""
+
+    tasks_ended: int  # open model: arrivals whose task came to its end
+
+    def start(self, clock: RunClock) -> None:
+        """Begin at the clock's start instant; returns at once."""
+
+    def stop(self, drain_s: float) -> float:
+        """No new requests, wait *drain_s* for those in flight; the monotonic instant at which it stopped sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task function of one user class, with its share of the arrivals."""
+
+    user_class: type
+    function: Callable[[Any], None]
+    weight: float
+
+
+class OpenTraffic:
+    """One greenlet an arrival, at its instant, whatever became of the arrivals before it.
+
+    All arrivals of a worker run on one instance of each user class: what a task keeps on `self` is shared.
+    """
+
+    def __init__(self, environment: Environment, tasks: Sequence[Task], schedule: Schedule, recorder: Recorder) -> None:
+        self.tasks_ended = 0
+        self._environment, self._recorder, self._schedule = environment, recorder, schedule
+        users = {}
+        for user_class in environment.user_classes:
+            user_class.concurrency = CONCURRENCY
+            user_class.client_pool = None  # a pool of the locustfile's own would be a queue
+            users[user_class] = user_class(environment)
+            users[user_class].on_start()
+        self._users = users
+        self._calls = [(users[task.user_class], task.function) for task in tasks]
+        self._in_flight = gevent.pool.Group()
+        self._errors = 0
+        self._loop: gevent.Greenlet | None = None
+
+    def start(self, clock: RunClock) -> None:
+        """Begin at the clock's start instant; returns at once."""
+        self._environment.events.test_start.fire(environment=self._environment)
+        self._loop = gevent.spawn(self._send_all, clock)
+
+    def stop(self, drain_s: float) -> float:
+        """End the schedule now, wait for arrivals in flight, cut off the rest (their samples are not written)."""
+        if self._loop is not None:
+            self._loop.kill()
+        stopped_mono_s = time.monotonic()
+        self._in_flight.join(timeout=drain_s)
+        self._in_flight.kill()
+        for user in self._users.values():
+            user.on_stop()
+        self._environment.events.test_stop.fire(environment=self._environment)
+        if self._errors:
+            log.error("%d tasks ended with an exception", self._errors)
+        return stopped_mono_s
+
+    def _send_all(self, clock: RunClock) -> None:
+        in_a_row = 0
+        for due_s, choice in zip(self._schedule.due_s, self._schedule.choices, strict=True):
+            due_mono_s = clock.start_mono_s + due_s
+            while (wait_s := due_mono_s - time.monotonic()) > 0:  # timers may fire a little early
+                gevent.sleep(wait_s)
+                in_a_row = 0
+            arrival = Arrival(self._run, *self._calls[choice])
+            arrival.due_mono_s = due_mono_s
+            self._in_flight.start(arrival)
+            in_a_row += 1
+            if in_a_row == SPAWNS_IN_A_ROW:
+                gevent.sleep(0)
+                in_a_row = 0
+
+    def _run(self, user: Any, function: Callable[[Any], None]) -> None:
+        try:
+            function(user)
+        except StopTest as stop:
+            self._recorder.failure = f"the locustfile ended the test: {stop}"
+        except (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):
+            pass  # Locust's ways to leave a task
+        except Exception as error:  # any task may raise anything; as in Locust, the load goes on
+            self._errors += 1
+            self._environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)
+            if self._errors <= TRACEBACKS_LOGGED_MAX:
+                log.exception("a task ended with an exception")
+        self.tasks_ended += 1
+
+
+class ClosedTraffic:
+    """Locust's own runner: each user waits for its answer, and for its `wait_time`, before the next request."""
+
+    tasks_ended = 0
+
+    def __init__(self, environment: Environment, config: WorkerConfig) -> None:
+        assert config.users is not None
+        self._users = share_of(config.users, config.worker, config.workers)
+        self._duration_s_max = config.duration_s_max
+        self._environment = environment
+        self._runner = environment.create_local_runner()
+        self._starting: gevent.Greenlet | None = None
+
+    def start(self, clock: RunClock) -> None:
+        """Begin at the clock's start instant; returns at once."""
+        self._starting = gevent.spawn(self._run, clock)
+
+    def stop(self, drain_s: float) -> float:
+        """Let each user end its task, wait for that, then stop the rest."""
+        stopped_mono_s = time.monotonic()
+        if self._starting is not None:
+            self._starting.kill()
+        self._environment.stop_timeout = drain_s
+        self._runner.quit()
+        return stopped_mono_s
+
+    def _run(self, clock: RunClock) -> None:
+        gevent.sleep(max(0.0, clock.start_mono_s - time.monotonic()))
+        if self._users:
+            self._runner.start(self._users, spawn_rate=100)  # more a second is too fast for Locust's dispatcher
+            gevent.sleep(max(0.0, clock.start_mono_s + self._duration_s_max - time.monotonic()))
+            self._environment.stop_timeout = 0.0
+            self._runner.stop()
+
+
+def schedule_for(config: WorkerConfig, tasks: Sequence[Task]) -> Schedule:
+    """This worker's share of the open model's arrivals."""
+    assert config.arrivals_per_s is not None
+    return make_schedule(
+        process=config.process,
+        rate_per_s=config.arrivals_per_s,
+        duration_s=config.duration_s_max,
+        weights=[task.weight for task in tasks],
+        seed=config.seed,
+        worker=config.worker,
+        workers=config.workers,
+    )
+
+
+def tasks_of(user_classes: Sequence[Any]) -> list[Task]:
+    """Every task function of *user_classes* with the share of arrivals that its weights give it.
+
+    A class has its `weight` of all arrivals, a function its `@task` weight of its class. Raises `LoadError` for what
+    is not one task an arrival (task sets) and for a class without tasks.
+    """
+    total = sum(user_class.weight for user_class in user_classes)
+    tasks: list[Task] = []
+    for user_class in user_classes:
+        if not user_class.tasks:
+            raise LoadError(f"user class {user_class.__name__}: expected at least one @task, got none")
+        functions: dict[Any, int] = {}
+        for function in user_class.tasks:
+            if isinstance(function, type):
+                raise LoadError(
+                    f"user class {user_class.__name__}: expected task functions, got the task set {function.__name__}",
+                    hint="an arrival of the open model runs one function; `users:` (the closed model) runs task sets",
+                )
+            functions[function] = functions.get(function, 0) + 1
+        for function, count in functions.items():
+            share = user_class.weight / total * count / len(user_class.tasks)
+            tasks.append(Task(user_class, function, share))
+    return tasks

@@ -1,0 +1,103 @@
+"""What the conductor and a load worker say to each other: JSON lines over the worker's stdin and stdout.
+
+To the worker: ``start`` (monotonic and wall instant of the common start), ``stop`` (seconds to drain); the end of
+the stream means that the conductor is gone. From it: ``ready``, ``aggregate`` (ten a second), ``done`` or ``failed``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from stormproof.model.experiment import ArrivalProcess
+
+AGGREGATE_EVERY_S = 0.1
+LATE_MS = 100.0  # an arrival sent later than this after its instant is late
+
+READY = "ready"
+AGGREGATE = "aggregate"
+DONE = "done"
+FAILED = "failed"
+START = "start"
+STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """Everything that a worker is told before it starts; one JSON file a worker."""
+
+    worker: int
+    workers: int
+    locustfile: str
+    base_url: str
+    timeout_s: float
+    duration_s_max: float
+    seed: int
+    samples_folder: str
+    arrivals_per_s: float | None = None
+    users: int | None = None
+    process: ArrivalProcess = ArrivalProcess.UNIFORM
+    parent_pid: int | None = None  # die with this process (Linux); None: only the end of stdin counts
+
+    def to_json(self) -> bytes:
+        """The config file's content."""
+        return orjson.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> WorkerConfig:
+        """Read back what `to_json` wrote."""
+        fields = orjson.loads(data)
+        return cls(**{**fields, "process": ArrivalProcess(fields["process"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """What one worker saw between two instants: intervals of a worker touch and never overlap."""
+
+    worker: int
+    from_s: float  # Unix s
+    to_s: float  # Unix s
+    offered: int  # arrivals due in the interval (closed model: sent)
+    sent: int  # arrivals whose first request went out
+    ended: int  # requests that came to an end, well or not
+    ok: int  # of them, those that Locust calls a success
+    bins: Mapping[int, int]  # latency of the ended requests, `load.histogram`
+
+    def to_message(self) -> dict[str, Any]:
+        """As a worker sends it; JSON keys are text, so bins travel as pairs."""
+        fields = {name: getattr(self, name) for name in ("worker", "from_s", "to_s", "offered", "sent", "ended", "ok")}
+        return {"kind": AGGREGATE, **fields, "bins": list(self.bins.items())}
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> Aggregate:
+        """Read back what `to_message` made."""
+        fields = {name: message[name] for name in ("worker", "from_s", "to_s", "offered", "sent", "ended", "ok")}
+        return cls(**fields, bins={int(number): int(count) for number, count in message["bins"]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTotals:
+    """One worker's account of the whole load; a row of the `load.stopped` event.
+
+    The closed model has no schedule: there offered and sent are the requests that ended, and nothing is late.
+    A worker that died before it could tell has None where nobody knows.
+    """
+
+    worker: int
+    offered: int  # arrivals due until the load was stopped
+    sent: int  # of them, those whose first request went out
+    completed: int  # arrivals whose task came to its end (closed model: requests that ended)
+    late_share: float | None  # of the sent, those more than 100 ms behind their instant
+    lateness_ms_p50: float | None
+    lateness_ms_p99: float | None
+    lateness_ms_max: float | None
+    cpu_share: float | None  # of one core, from start to stop
+    per_second: list[list[int]]  # [Unix second, offered by due instant, sent by sending instant]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Field by field, JSON-clean."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

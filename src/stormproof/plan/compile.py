@@ -1,0 +1,146 @@
+"""Model in, Chaos Toolkit experiment out: what the player plays, and what plain `chaos run` can play as well.
+
+Pure and free of clock, host and path, so that the compiled file can be compared with a golden one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stormproof.errors import FaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stormproof.model.experiment import Experiment
+    from stormproof.model.plan import ResolvedFault
+
+EXTENSION = "stormproof"  # the name of our block under `extensions`
+HEALTH_PATH = "/healthz"
+HEALTH_TIMEOUT_S = 3
+
+NOTE = (
+    "Played by `chaos run`, this experiment breaks things, holds, and undoes them. It has no load, no watchdog "
+    "and no verdict: the hypotheses below are judged by `stormproof run` only. If it is killed, "
+    "`stormproof undo` on the ledger named in `configuration` takes the faults back."
+)
+
+# Where the activities write what must be undone and what happened; `stormproof run` sets both variables.
+_PATHS = {
+    "ledger_path": {"type": "env", "key": "STORMPROOF_LEDGER", "default": "stormproof-ledger.jsonl"},
+    "events_path": {"type": "env", "key": "STORMPROOF_EVENTS", "default": "stormproof-events.jsonl"},
+}
+
+
+def compile_experiment(
+    experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: bool, seed: int, base_url: str
+) -> dict[str, Any]:
+    """The Chaos Toolkit experiment that plays *resolved* along the timeline; JSON types only.
+
+    *noop* is the negative control: the activities do everything but act. *base_url* is where the gate looks
+    before anything is broken. Raises `FaultError` when two faults need different values for one configuration key.
+    """
+    return {
+        "title": experiment.title,
+        "description": experiment.why or experiment.title,
+        "tags": ["stormproof", *experiment.tags],
+        "configuration": {**_configuration(resolved), **{key: dict(value) for key, value in _PATHS.items()}},
+        "steady-state-hypothesis": _gate(base_url),
+        "method": _method(experiment, resolved, noop=noop),
+        "rollbacks": [_undo(fault) for fault in reversed(resolved)],
+        "runtime": {
+            # Nothing may stand between the end of the fault and its undo: the gate is not asked again.
+            "hypothesis": {"strategy": "before-method-only"},
+            "rollbacks": {"strategy": "always"},  # chaoslib plays none on interruption unless told
+        },
+        "extensions": [_extension(experiment, resolved, noop=noop, seed=seed)],
+    }
+
+
+def _configuration(resolved: Sequence[ResolvedFault]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for fault in resolved:
+        for key, value in fault.configuration.items():
+            if key in merged and merged[key] != value:
+                raise FaultError(
+                    f"{fault.fault_id}: needs {key} = {value!r}, another fault needs {merged[key]!r}",
+                    hint="run them as two experiments",
+                )
+            merged[key] = value
+    return merged
+
+
+def _gate(base_url: str) -> dict[str, Any]:
+    return {
+        "title": "The workload answers before anything is broken",
+        "probes": [
+            {
+                "type": "probe",
+                "name": "workload-answers",
+                "tolerance": 200,
+                "provider": {
+                    "type": "http",
+                    "url": base_url.rstrip("/") + HEALTH_PATH,
+                    "timeout": HEALTH_TIMEOUT_S,
+                },
+            }
+        ],
+    }
+
+
+def _method(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: bool) -> list[dict[str, Any]]:
+    method = [_hold("steady", experiment.timeline.steady_s)]
+    for fault in resolved:
+        inject = {"fault_id": fault.fault_id, "noop": noop, "target": dict(fault.target)}
+        method.append(_activity("action", f"inject-{fault.fault_id}", fault.module, "inject", inject))
+        confirm = {"target": dict(fault.target)}
+        method.append(_activity("probe", f"confirm-{fault.fault_id}", fault.module, "confirm", confirm))
+    method.append(_hold("fault", experiment.timeline.fault_s))
+    return method
+
+
+def _undo(fault: ResolvedFault) -> dict[str, Any]:
+    return _activity("action", f"undo-{fault.fault_id}", fault.module, "undo", {"fault_id": fault.fault_id})
+
+
+def _hold(phase: str, seconds: float) -> dict[str, Any]:
+    """An action that waits; not a pause, because an interruption waits for a pause to end."""
+    return _activity("action", f"hold-{phase}", "stormproof.faults.hold", "hold", {"phase": phase, "seconds": seconds})
+
+
+def _activity(kind: str, name: str, module: str, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    provider = {"type": "python", "module": module, "func": function, "arguments": arguments}
+    return {"type": kind, "name": name, "provider": provider}
+
+
+def _extension(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: bool, seed: int) -> dict[str, Any]:
+    load = asdict(experiment.load)
+    load["locustfile"] = Path(experiment.load.locustfile).name  # the folder is the reader's own
+    load["process"] = str(experiment.load.process)
+    return {
+        "name": EXTENSION,
+        "schema_version": experiment.schema_version,
+        "note": NOTE,
+        "slug": experiment.slug,
+        "seed": seed,
+        "noop": noop,
+        "load": load,
+        "timeline": asdict(experiment.timeline),
+        "hypotheses": [hypothesis.text for hypothesis in experiment.hypotheses],
+        "stop_when": [condition.text for condition in experiment.stop_when],
+        "limits": asdict(experiment.limits),
+        "reliability": list(experiment.reliability),
+        "faults": [
+            {
+                "fault_id": fault.fault_id,
+                "kind": fault.kind,
+                "what": fault.what,
+                "undo": fault.undo,
+                "targets": list(fault.targets),
+                "effect": dict(fault.effect),
+            }
+            for fault in resolved
+        ],
+    }

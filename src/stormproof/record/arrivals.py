@@ -1,0 +1,175 @@
+"""`arrivals/`: one row a request as a dependency's proxy saw it, out of Envoy's JSON access log."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from stormproof.errors import RunDirectoryError
+from stormproof.record.atomic import write_bytes
+from stormproof.record.layout import RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SCHEMA_VERSION = 1
+SCHEMA_KEY = b"stormproof.schema_version"
+# The user agent carries the caller's process identity as "app/<id>" (botocore's user_agent_appid, our own clients).
+_CLIENT = re.compile(r"\bapp/([^\s;,)]+)")
+_ATTEMPT = re.compile(r"\battempt=(\d+)")
+# Envoy's response flags, by what the *caller* saw of an answer that has no status.
+_HANG_FLAGS = frozenset({"DC", "SI", "DPE", "UT"})  # the caller gave up waiting, or the stream idled out
+_RESET_FLAGS = frozenset({"LR", "UR", "UC", "UF"})  # a reset, ours or the upstream's
+
+
+def arrivals_schema() -> pa.Schema:
+    """The columns of a part, in order, with the schema version in the metadata."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("dependency", pa.string()),
+            ("arrived_at", pa.float64()),
+            ("t_start_s", pa.float64()),
+            ("t_end_s", pa.float64()),
+            ("duration_ms", pa.float32()),
+            ("status", pa.int16()),
+            ("outcome", pa.string()),
+            ("retry_after_s", pa.float32()),
+            ("client", pa.string()),
+            ("op", pa.string()),
+            ("attempt", pa.int16()),
+            ("flags", pa.string()),
+            ("canary", pa.bool_()),
+        ],
+        metadata={SCHEMA_KEY: str(SCHEMA_VERSION).encode()},
+    )
+
+
+def collect_arrivals(run: RunDirectory, dependency: str, log_path: Path, start_offset: int) -> int:
+    """Write `arrivals/<dependency>.parquet` from the access log after byte *start_offset*; how many rows.
+
+    A part is written even for none, so that "nobody called" and "nobody looked" differ. Lines that are no JSON
+    object, or have no start, are left out (the last line may be torn: the proxy is still writing). Repeating
+    the call replaces the part.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [parse_line(line, dependency) for line in _log_lines(log_path, start_offset)]
+    table = pa.Table.from_pylist([row for row in rows if row is not None], schema=arrivals_schema())
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_bytes(run.arrivals / f"{dependency}.parquet", buffer.getvalue())
+    return int(table.num_rows)
+
+
+def read_arrivals(run: RunDirectory) -> pd.DataFrame:
+    """All arrivals of *run*, sorted by arrived_at; empty, with the right columns, when there is no part.
+
+    Raises `RunDirectoryError` when a part has other columns or another schema version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = arrivals_schema()
+    tables = [expected.empty_table()]
+    for path in sorted(run.arrivals.glob("*.parquet")):
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise RunDirectoryError(
+                where=str(path), what="", expected="a Parquet file", got=str(error).splitlines()[0]
+            ) from error
+        version = (table.schema.metadata or {}).get(SCHEMA_KEY, b"none")
+        if version != expected.metadata[SCHEMA_KEY] or not table.schema.equals(expected):
+            raise RunDirectoryError(
+                where=str(path),
+                what="columns",
+                expected=f"schema_version {SCHEMA_VERSION}: {', '.join(expected.names)}",
+                got=f"schema_version {version.decode()}: {', '.join(table.schema.names)}",
+            )
+        tables.append(table)
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame.sort_values("arrived_at", kind="stable", ignore_index=True)
+
+
+def parse_line(line: bytes, dependency: str) -> dict[str, Any] | None:
+    """One access log line as a row, None when it is none.
+
+    Keys read (``-``, "" and null all mean absent, as Envoy writes them): start_s (Unix s), duration_us or duration_ms,
+    status, flags, user_agent, invocation_id, sdk_request, op_id, attempt, canary, retry_after (s).
+    """
+    try:
+        entry = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    start_s = _number(entry, "start_s") if isinstance(entry, dict) else None
+    if start_s is None:
+        return None
+    duration_us = _number(entry, "duration_us")  # finer, but absent when the exchange was cut off
+    duration_ms = (_number(entry, "duration_ms") or 0.0) if duration_us is None else duration_us / 1000
+    status = int(_number(entry, "status") or 0)
+    flags = _text(entry, "flags")
+    retry_after_s = _number(entry, "retry_after")
+    client = _CLIENT.search(_text(entry, "user_agent"))
+    return {
+        "dependency": dependency,
+        "arrived_at": start_s,
+        "t_start_s": start_s,
+        "t_end_s": start_s + duration_ms / 1000,
+        "duration_ms": duration_ms,
+        "status": status,
+        "outcome": _outcome(status, flags),
+        "retry_after_s": math.nan if retry_after_s is None else retry_after_s,
+        "client": client.group(1) if client else "",
+        "op": _text(entry, "invocation_id") or _text(entry, "op_id"),
+        "attempt": _attempt(entry),
+        "flags": flags,
+        "canary": _text(entry, "canary").lower() not in ("", "0", "false"),
+    }
+
+
+def _attempt(entry: Mapping[str, Any]) -> int:
+    """From ``amz-sdk-request: attempt=2; max=3``, else from x-attempt; 0 when neither says."""
+    if match := _ATTEMPT.search(_text(entry, "sdk_request")):
+        return min(int(match.group(1)), 32_767)
+    return min(int(_number(entry, "attempt") or 0), 32_767)
+
+
+def _outcome(status: int, flags: str) -> str:
+    """The status as text; without one, how the exchange ended for the caller: "hang", "reset" or "close"."""
+    if status > 0:
+        return str(status)
+    seen = set(flags.split(","))
+    if seen & _HANG_FLAGS:
+        return "hang"
+    return "reset" if seen & _RESET_FLAGS else "close"
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return "" if value is None or value == "-" else str(value)
+
+
+def _number(entry: Mapping[str, Any], key: str) -> float | None:
+    try:
+        number = float(_text(entry, key))
+    except ValueError:  # absent, or an HTTP date where seconds are usual
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _log_lines(path: Path, start_offset: int) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(start_offset)
+        yield from file

@@ -1,0 +1,159 @@
+"""`samples/`: one row a request, from raw rows to Parquet to a frame. `docs/reference/samples.md` is the reference."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stormproof.errors import RunDirectoryError
+from stormproof.record.atomic import sync_folder
+from stormproof.record.layout import RunDirectory
+from stormproof.record.rows import NAMES_SUFFIX, ROW, ROWS_SUFFIX, SCHEMA_VERSION, TEXT_COLUMNS, read_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+ROW_GROUP_ROWS = 20_000
+SCHEMA_KEY = b"stormproof.schema_version"
+
+# The raw row as numpy reads it: `record.rows.ROW`, field by field, unaligned.
+RAW_ROW = np.dtype(
+    [
+        ("scheduled_at", "<f8"),
+        ("sent_at", "<f8"),
+        ("latency_ms", "<f4"),
+        ("service_ms", "<f4"),
+        ("status", "<i2"),
+        ("ok", "?"),
+        ("endpoint", "<u2"),
+        ("zone", "<u2"),
+        ("error", "<u2"),
+    ]
+)
+assert RAW_ROW.itemsize == ROW.size
+
+
+def samples_schema() -> pa.Schema:
+    """The columns of a part, in order, with the schema version in the metadata."""
+    import pyarrow as pa
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [
+            ("scheduled_at", pa.float64()),
+            ("sent_at", pa.float64()),
+            ("latency_ms", pa.float32()),
+            ("service_ms", pa.float32()),
+            ("status", pa.int16()),
+            ("ok", pa.bool_()),
+            ("endpoint", text),
+            ("zone", text),
+            ("error", text),
+            ("worker", pa.int16()),
+        ],
+        metadata={SCHEMA_KEY: str(SCHEMA_VERSION).encode()},
+    )
+
+
+def convert_rows(folder: Path) -> list[Path]:
+    """Turn every raw part in *folder* into a Parquet part and remove the raw files; the new parts, sorted.
+
+    Whole or not there: written beside, synced, renamed, and only then is the raw file removed. May be repeated.
+    """
+    import pyarrow.parquet as pq
+
+    parts = []
+    for rows in sorted(folder.glob(f"*{ROWS_SUFFIX}")):
+        part = rows.with_suffix(".parquet")
+        if not part.exists():  # else: a conversion that was cut off after the rename
+            temporary = rows.with_name(f".{part.name}.tmp")
+            try:
+                table = _raw_table(rows)
+                with pq.ParquetWriter(
+                    temporary, table.schema, compression="zstd", use_dictionary=list(TEXT_COLUMNS)
+                ) as writer:
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(part)
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_folder(folder)
+        rows.unlink()
+        _names_of(rows).unlink(missing_ok=True)
+        parts.append(part)
+    return parts
+
+
+def read_samples(run: RunDirectory) -> pd.DataFrame:
+    """All samples of *run*, sorted by scheduled_at; text columns are categories.
+
+    Raw parts of a run that crashed are read too; without any part the frame is empty and has the right columns.
+    Raises `RunDirectoryError` when a part is not what `samples_schema` says.
+    """
+    import pyarrow as pa
+
+    tables = [_read_part(path) for path in sorted(run.samples.glob("*.parquet"))]
+    raw = sorted(run.samples.glob(f"*{ROWS_SUFFIX}"))
+    tables += [_raw_table(rows) for rows in raw if not rows.with_suffix(".parquet").exists()]
+    table = pa.concat_tables([samples_schema().empty_table(), *tables]).unify_dictionaries().combine_chunks()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.sort_values("scheduled_at", kind="stable", ignore_index=True)
+
+
+def _read_part(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = samples_schema()
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RunDirectoryError(
+            where=str(path), what="", expected="a Parquet file", got=str(error).splitlines()[0]
+        ) from error
+    version = (table.schema.metadata or {}).get(SCHEMA_KEY)
+    if version != expected.metadata[SCHEMA_KEY]:
+        raise RunDirectoryError(
+            where=str(path),
+            what="schema_version",
+            expected=str(SCHEMA_VERSION),
+            got=version.decode() if version else "none",
+            hint="this run was made by another version of Stormproof; see CHANGELOG.md",
+        )
+    if not table.schema.equals(expected):
+        raise RunDirectoryError(
+            where=str(path), what="columns", expected=_describe(expected), got=_describe(table.schema)
+        )
+    return table
+
+
+def _raw_table(rows: Path) -> pa.Table:
+    """A raw part as a table. A last row that was cut off in the middle is left out."""
+    import pyarrow as pa
+
+    worker, texts = read_names(_names_of(rows))
+    raw = np.fromfile(rows, dtype=RAW_ROW, count=rows.stat().st_size // ROW.size)
+    schema = samples_schema()
+    columns: list[Any] = []
+    for field in schema:
+        if field.name == "worker":
+            columns.append(pa.array(np.full(len(raw), worker, dtype=np.int16)))
+        elif field.name in TEXT_COLUMNS:
+            ids = pa.array(raw[field.name].astype(np.int32))
+            columns.append(pa.DictionaryArray.from_arrays(ids, pa.array(texts[field.name], pa.string())))
+        else:
+            columns.append(pa.array(np.ascontiguousarray(raw[field.name]), field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _names_of(rows: Path) -> Path:
+    return rows.with_name(rows.name.removesuffix(ROWS_SUFFIX) + NAMES_SUFFIX)
+
+
+def _describe(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)

@@ -1,0 +1,45 @@
+"""`SHA256SUMS`: the seal of a finished run, in the format of sha256sum(1)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from stormproof.record.atomic import write_text
+from stormproof.record.layout import RunDirectory
+
+# Written after the seal, or of no evidence: revisions of the analysis, lock files, what is not finished yet.
+UNSEALED = ("SHA256SUMS", "revisions")
+
+
+def seal(run: RunDirectory) -> None:
+    """Write the SHA-256 of every file of *run*; a run that is sealed is not written to again."""
+    write_text(run.sums, "".join(f"{digest}  {name}\n" for name, digest in sorted(digests(run).items())))
+
+
+def digests(run: RunDirectory) -> dict[str, str]:
+    """Path inside the run → SHA-256 in hex, for every file that a seal covers."""
+    files = {path.relative_to(run.path): path for path in run.path.rglob("*") if path.is_file()}
+    return {
+        name.as_posix(): _sha256(path)
+        for name, path in sorted(files.items())
+        if name.parts[0] not in UNSEALED and name.suffix not in (".lock", ".tmp")
+    }
+
+
+def broken(run: RunDirectory) -> list[str]:
+    """What differs from the seal, a sentence a file; empty when nothing does or there is no seal."""
+    if not run.sums.exists():
+        return []
+    lines = (line.partition("  ") for line in run.sums.read_text().splitlines())
+    sealed = {name: digest for digest, separator, name in lines if separator}
+    now = digests(run)
+    changed = [f"{name} was changed" for name in sorted(sealed.keys() & now.keys()) if sealed[name] != now[name]]
+    missing = [f"{name} is missing" for name in sorted(sealed.keys() - now.keys())]
+    added = [f"{name} was added" for name in sorted(now.keys() - sealed.keys())]
+    return changed + missing + added
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,93 @@
+"""Child processes that do not outlive their purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _die_with_parent(parent: int, with_signal: int) -> None:
+    """In the child, before exec: be sent *with_signal* when the parent dies (Linux; elsewhere stdin tells)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, with_signal)
+        if os.getppid() != parent:  # it died in between
+            os.kill(os.getpid(), with_signal)
+
+
+@dataclass(slots=True)
+class Child:
+    """A child in its own session, its output in a log, its stdin a pipe that closes when we die."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    _log_file: IO[bytes]
+
+    @classmethod
+    def spawn(
+        cls,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        orphan_signal: int = signal.SIGTERM,
+    ) -> Child:
+        """Start ``python -m …`` with *arguments*; it is sent *orphan_signal* should we die.
+
+        An own session, so that a Ctrl-C on the terminal reaches the conductor alone, which decides.
+        """
+        parent = os.getpid()
+        file = log.open("ab")
+        process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+            preexec_fn=lambda: _die_with_parent(parent, orphan_signal),  # noqa: PLW1509 - no threads hold locks we need: prctl and getppid only
+        )
+        return cls(name=name, process=process, log=log, _log_file=file)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def end(self, with_signal: int, *, within_s: float) -> int:
+        """Ask it to end; kill it after *within_s* seconds. Returns its exit code."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(with_signal)
+        return self.collect(within_s=within_s)
+
+    def collect(self, *, within_s: float) -> int:
+        """Wait for its end; kill it and its session after *within_s* seconds. Returns its exit code."""
+        try:
+            self.process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(timeout=10)
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+        self._log_file.close()
+        return int(self.process.returncode)
+
+    def tail(self, lines: int = 5) -> str:
+        """The last *lines* lines that it printed."""
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

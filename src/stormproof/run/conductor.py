@@ -1,0 +1,281 @@
+"""The conductor: owns the clock, the signals, the limits and the undo of one run.
+
+It decides nothing about the hypotheses: it makes things happen, in order, and writes down what did. Whatever ends a
+run (its plan, a person, a stop condition, a limit, a failure), the same `_finish` undoes, drains and records.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stormproof.errors import StormproofError
+from stormproof.faults import activity
+from stormproof.faults.ledger import Ledger
+from stormproof.load.driver import LoadDriver, LoadPlan
+from stormproof.load.live import LiveSli, StopWatch
+from stormproof.model.environment import Environment
+from stormproof.model.experiment import Experiment
+from stormproof.model.plan import RunPlan
+from stormproof.record import events
+from stormproof.record.arrivals import collect_arrivals
+from stormproof.record.layout import RunDirectory
+from stormproof.run.children import Child
+from stormproof.run.follow import Follower
+from stormproof.run.interrupt import Interrupts
+from stormproof.run.prober import start_prober
+from stormproof.run.progress import Live, Progress
+
+TICK_S = 0.05
+LIVE_WINDOW_S = 2.0  # what the progress line averages over
+# The player starts this long before the steady window opens: imports take most of it.
+PLAYER_LEAD_S = 1.5
+PLAYER_ROLLBACK_S = 20.0  # on interruption: then the conductor undoes by itself
+DRAIN_ON_ABORT_S = 1.0
+
+
+@dataclass(slots=True)
+class _State:
+    """What the events have told so far."""
+
+    phase: str = "warmup"
+    phase_until: float | None = None  # Unix s, as planned
+    felt: dict[str, float] = field(default_factory=dict)  # fault_id → last good look
+    gone: dict[str, float] = field(default_factory=dict)
+    end: str | None = None  # why the run is to end before its time, once something says so
+
+
+@dataclass(slots=True, kw_only=True)
+class Conductor:
+    """One run of *experiment* in *environment*, written to *run* (created, `plan.json` in it) as it happens."""
+
+    experiment: Experiment
+    environment: Environment
+    plan: RunPlan
+    run: RunDirectory
+    progress: Progress
+    process_environment: Mapping[str, str]
+    _state: _State = field(default_factory=_State)
+    _player: Child | None = None
+    _prober: Child | None = None
+    _load: LoadDriver | None = None
+    _live: LiveSli = field(init=False)
+    _log_offsets: dict[str, int] = field(default_factory=dict)
+    _started_s: float = 0.0  # monotonic
+
+    def __post_init__(self) -> None:
+        self._live = LiveSli(self.experiment.load.workers)
+
+    def conduct(self) -> bool:
+        """Play the run to whatever end it comes to; whether everything that was broken has been undone."""
+        with Interrupts() as interrupts:
+            self._started_s = time.monotonic()
+            self._event(events.RUN_STARTED, experiment=self.experiment.slug, environment=self.environment.name)
+            try:
+                self._start()
+                self._watch(interrupts)
+            except StormproofError as error:
+                self._abort(str(error), by="failure")
+            finally:
+                undone = self._finish()
+            return undone
+
+    def _start(self) -> None:
+        """Probes and load first: the world is watched before it is touched."""
+        for dependency in self.environment.dependencies.values():
+            if dependency.access_log and (path := Path(dependency.access_log)).exists():
+                self._log_offsets[dependency.name] = path.stat().st_size
+        self._prober = start_prober(self.run, self.environment, process_environment=self.process_environment)
+        load, timeline = self.experiment.load, self.experiment.timeline
+        self._load = LoadDriver(
+            LoadPlan(
+                load=load,
+                base_url=self.environment.base_url,
+                # the schedule must outlast anything the faults may take to be felt and undone
+                duration_s_max=load.warmup_s + timeline.total_s + self.experiment.limits.duration_s,
+                seed=self.plan.seed,
+            ),
+            self.run,
+            env=dict(self.process_environment),
+            on_aggregate=self._live.add,
+        )
+        at = self._load.start()
+        self._event(
+            events.LOAD_STARTED,
+            at=at,
+            model="open" if load.arrivals_per_s is not None else "closed",
+            offered_per_s=load.arrivals_per_s,
+            users=load.users,
+            workers=load.workers,
+            timeout_s=load.timeout_s,
+            delivered_share_min=load.delivered_share_min,
+            warmup_s=load.warmup_s,
+        )
+        self._enter("warmup", at=at, planned_s=load.warmup_s)
+
+    def _watch(self, interrupts: Interrupts) -> None:
+        """Let the run happen until it is over or something ends it."""
+        follower = Follower(self.run.events)
+        stop_watches = [StopWatch(condition, self._live) for condition in self.experiment.stop_when]
+        deadline_s = self._started_s + self.experiment.limits.duration_s
+        while True:
+            for row in follower.new_rows():
+                self._learn(row)
+            if self._over(interrupts, stop_watches, deadline_s):
+                return
+            self._draw()
+            time.sleep(TICK_S)
+
+    def _over(self, interrupts: Interrupts, stop_watches: list[StopWatch], deadline_s: float) -> bool:
+        now = time.time()
+        if interrupts.reason:
+            return self._abort(interrupts.reason, by="person")
+        if time.monotonic() > deadline_s:
+            return self._abort(f"limits.duration of {self.experiment.limits.duration_s:g} s reached", by="limit")
+        for watch in stop_watches:
+            if reason := watch.breached(now):
+                return self._abort(reason, by="stop_when")
+        if self._load is not None and (failure := self._load.failure()):
+            return self._abort(f"the load generator died: {failure}", by="failure")
+        if self._state.end is not None:  # not felt, or the inject failed: the rest would prove nothing
+            self.progress.say(self._state.end)
+            return True
+        return self._advance(now)
+
+    def _advance(self, now: float) -> bool:
+        """Move to the next phase when it is time; whether the run is over."""
+        state, timeline = self._state, self.experiment.timeline
+        if state.phase == "warmup":
+            until = state.phase_until or now
+            if self._player is None and now >= until - PLAYER_LEAD_S:
+                self._start_player()
+            if now >= until:
+                self._enter("steady", at=until, planned_s=timeline.steady_s)
+        elif state.phase == "recovery":
+            return now >= (state.phase_until or now)
+        elif self._player is not None and not self._player.running and not self._faults_gone():
+            state.end = f"the player ended without completing the faults (see {self._player.log.name})"
+        return False
+
+    def _faults_gone(self) -> bool:
+        """Whether the player completed the faults before it ended; its last words may not have been learnt yet."""
+        wanted = {fault.fault_id for fault in self.plan.faults}
+        told = {
+            str(row["fault_id"]) for row in events.read_events(self.run.events) if row["event"] == events.FAULT_GONE
+        }
+        return wanted <= told
+
+    def _start_player(self) -> None:
+        self._player = Child.spawn(
+            "player",
+            ["-m", "stormproof.run.player", str(self.run.plan), str(self.run.journal)],
+            log=self.run.logs / "player.log",
+            environment={
+                **self.process_environment,
+                "STORMPROOF_LEDGER": str(self.run.ledger),
+                "STORMPROOF_EVENTS": str(self.run.events),
+            },
+            orphan_signal=signal.SIGINT,  # chaoslib plays the rollbacks on it
+        )
+
+    def _learn(self, row: dict[str, Any]) -> None:
+        """Take in one event, written by the player."""
+        name, wanted, state = row["event"], {fault.fault_id for fault in self.plan.faults}, self._state
+        if name == events.FAULT_INJECTING:
+            self.progress.say(f"inject   {row['what']}")
+        elif name == events.FAULT_FELT:
+            state.felt[row["fault_id"]] = float(row["last_ok_at"])
+            self.progress.say(
+                f"felt     {row['fault_id']}, {row['at'] - row['last_ok_at']:.2f} s after it was last whole"
+            )
+            if set(state.felt) == wanted:
+                self._enter("fault", at=min(state.felt.values()), planned_s=self.experiment.timeline.fault_s)
+        elif name in (events.FAULT_NOT_FELT, events.FAULT_FAILED):
+            state.end = f"{row['fault_id']} was not felt: {row['reason']}"
+        elif name == events.FAULT_UNDOING:
+            self.progress.say(f"undo     {row['fault_id']}")
+        elif name == events.FAULT_GONE:
+            state.gone[row["fault_id"]] = float(row["at"])
+            self.progress.say(f"gone     {row['fault_id']}: whole again, seen from outside")
+            if set(state.gone) == wanted and state.phase == "fault":
+                self._enter("recovery", at=max(state.gone.values()), planned_s=self.experiment.timeline.recovery_s)
+        elif name == events.FAULT_NOT_GONE:
+            self.progress.say(f"NOT GONE {row['fault_id']}: {row['reason']}")
+
+    def _enter(self, phase: str, *, at: float, planned_s: float) -> None:
+        self._state.phase, self._state.phase_until = phase, at + planned_s
+        self._event(events.PHASE, phase=phase, at=at, planned_s=planned_s)
+        if phase != "ended":
+            self.progress.say(f"{phase:<8} {planned_s:g} s")
+
+    def _abort(self, reason: str, *, by: str) -> bool:
+        self._event(events.ABORT, reason=reason, by=by)
+        self._state.end = reason
+        self.progress.say(f"abort    {reason}")
+        return True
+
+    def _finish(self) -> bool:
+        """Undo, stop the load, stop the probes, gather what was measured; whether all is undone.
+
+        Runs with signals remembered, not raised: nothing interrupts the undo.
+        """
+        if self._player is not None:
+            interrupted = self._player.running
+            code = (
+                self._player.end(signal.SIGINT, within_s=PLAYER_ROLLBACK_S)
+                if interrupted
+                else self._player.collect(within_s=1)
+            )
+            self._event("player.ended", exit_code=code, interrupted=interrupted)
+        results = activity.undo_outstanding(Ledger(self.run.ledger), events_path=self.run.events, who="conductor")
+        for result in results:
+            self.progress.say(f"undo     {result['fault_id']}: {'done' if result['undone'] else result['reason']}")
+        self._stop_load()
+        if self._prober is not None:
+            code = self._prober.end(signal.SIGTERM, within_s=5)
+            self._event("prober.ended", exit_code=code)
+        self._gather_arrivals()
+        undone = not Ledger(self.run.ledger).outstanding()
+        self._event(events.RUN_ENDED, at=time.time(), undone=undone)
+        self.progress.close()
+        return undone
+
+    def _stop_load(self) -> None:
+        if self._load is None:
+            return
+        at = time.time()
+        drain_s = DRAIN_ON_ABORT_S if self._state.end else self.experiment.load.timeout_s + 1
+        try:
+            summary = self._load.stop(drain_s)
+        except StormproofError as error:  # what was measured so far is kept; the verdict says what is missing
+            self._load.kill()
+            self._event(events.ABORT, reason=f"the load did not stop cleanly: {error}", by="failure")
+            return
+        self._event(events.PHASE, phase="ended", at=at, planned_s=0.0)
+        self._event(events.LOAD_STOPPED, at=at, workers=summary.as_event())
+
+    def _gather_arrivals(self) -> None:
+        for name, offset in self._log_offsets.items():
+            log = self.environment.dependencies[name].access_log
+            if log is not None:
+                collect_arrivals(self.run, name, Path(log), offset)
+
+    def _draw(self) -> None:
+        until = self._state.phase_until
+        reading = self._live.reading(LIVE_WINDOW_S)
+        self.progress.draw(
+            Live(
+                phase=self._state.phase,
+                left_s=None if until is None else until - time.time(),
+                availability=reading.availability if reading else None,
+                latency_ms_p99=reading.latency_ms(0.99) if reading else None,
+                rate_per_s=reading.throughput_per_s if reading else None,
+            )
+        )
+
+    def _event(self, name: str, **fields: Any) -> None:
+        events.record_event(self.run.events, name, who="conductor", **fields)

@@ -1,0 +1,51 @@
+"""`experiments/environments/<name>.yaml`: which environment, and how to bring it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stormproof.errors import UsageError
+from stormproof.spec.document import read_document
+from stormproof.spec.fields import EnvironmentFields
+from stormproof.spec.override import apply_overrides
+from stormproof.spec.translate import nearest, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAB = "lab"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentFile:
+    """What an environment file says; the lab turns it into an `Environment`."""
+
+    name: str
+    kind: str
+    variant: str
+    path: str
+
+
+def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str] | None = None) -> EnvironmentFile:
+    """The environment called *name* among the files of *folder*, with `--set lab.…` put in.
+
+    Raises `UsageError` for an environment that is not there, or of a kind that needs guardrails; `SpecError` for
+    a file that is wrong.
+    """
+    path = folder / f"{name}.yaml"
+    if Path(name).name != name or not path.is_file():
+        known = sorted(entry.stem for entry in folder.glob("*.yaml")) if folder.is_dir() else []
+        raise UsageError(f"there is no environment {name!r} in {folder}", hint=nearest(name, known))
+    document = read_document(path)
+    if document.value.get("kind") not in (None, LAB):
+        raise UsageError(
+            f"environment {name!r} is of kind {document.value['kind']!r}: only local, until guardrails exist",
+            hint="--env local",
+        )
+    if lab_overrides:
+        paths = {f"lab.{key}": text for key, text in lab_overrides.items()}
+        document = apply_overrides(document, paths, sections=EnvironmentFields.model_fields.keys())
+    fields = validate(EnvironmentFields, document.value, document)
+    return EnvironmentFile(name=fields.name, kind=fields.kind, variant=fields.lab.variant, path=str(path))

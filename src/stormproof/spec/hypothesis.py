@@ -1,0 +1,352 @@
+"""The hypothesis language: text in, `Hypothesis` or `StopCondition` out, or one error with the column.
+
+::
+
+    hypothesis: <metric> [of <endpoint>] [in zone <z>] [during <phase>] <op> <bound> [x steady]
+    stop:       <metric> <op> <bound> for <duration>
+
+The metrics and what each may be followed by are the table in `hypothesis_forms`. The language is strict: one
+way to say each thing, lower case, units always; so a text that parses means what it says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, NoReturn
+
+from stormproof.errors import HypothesisError, InputError
+from stormproof.model.hypothesis import UNIT_OF, WHOLE_RUN, Hypothesis, Metric, Op, Phase, StopCondition, Unit
+from stormproof.spec.hypothesis_forms import FORMS, LATER, UNIT_TEXT, Form, Qualifier
+from stormproof.spec.quantity import (
+    format_duration,
+    format_rate,
+    format_share,
+    parse_count,
+    parse_duration,
+    parse_milliseconds,
+    parse_rate,
+    parse_share,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_TEXT = 400  # characters; the longest sensible claim has about 100
+
+_TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*")|('[^']*')|(<=|>=|==|!=|<|>|=|≤|≥)|([{}])|([^\s<>=≤≥{}"']+))""")
+_PERCENTILE = re.compile(r"p([0-9]{1,3}(?:\.[0-9]{1,6})?)")
+_RATIO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,18})?)x")
+_PLAIN_ENDPOINT = re.compile(r"[^\s<>=≤≥{}\"'\\]+")
+
+_ORDER = "each once, in this order: of <endpoint>, in zone <z>, during <phase>"
+_NOT_QUALIFIED = {
+    "during": "it is of the whole run",
+    "in": "it is of all zones: a request that failed has none",
+    "of": "it is of the balancer, not of an endpoint",
+}
+_PARSE: dict[Unit, Callable[[object], float]] = {
+    Unit.SHARE: parse_share,
+    Unit.MILLISECONDS: parse_milliseconds,
+    Unit.SECONDS: parse_duration,
+    Unit.PER_SECOND: parse_rate,
+    Unit.COUNT: parse_count,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    text: str
+    column: int  # 1-based
+    quoted: bool = False
+
+
+def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
+    """The claim that *text* makes; *where* is its `file:line`. Raises `HypothesisError`."""
+    parser = _Parser(text, where)
+    parser.refuse_later_forms()
+    form, quantile = parser.metric(FORMS)
+    endpoint = parser.qualifier("of", form.endpoint, form, lambda: parser.name("an endpoint"))
+    zone = parser.qualifier("in", form.zone, form, parser.zone)
+    phase = parser.qualifier("during", form.phase, form, parser.phase)
+    op = parser.op()
+    start = parser.position
+    bound, relative = parser.bound(form)
+    parser.end()
+    when = None if form.metric in WHOLE_RUN else Phase(phase) if phase else Phase.FAULT
+    if relative and when is Phase.STEADY:
+        parser.fail(start, "an absolute bound", "`x steady`", hint="steady compared with itself is always 1x")
+    parser.refuse_empty_claims(start, op, bound, Unit.RATIO if relative else UNIT_OF[form.metric])
+    return Hypothesis(
+        text=text.strip(),
+        metric=form.metric,
+        op=op,
+        bound=bound,
+        quantile=quantile,
+        endpoint=endpoint,
+        zone=zone,
+        phase=when,
+        relative_to_steady=relative,
+        where=where,
+    )
+
+
+def parse_stop_condition(text: str, *, where: str = "") -> StopCondition:
+    """The stop condition that *text* states, e.g. `availability < 50% for 5s`. Raises `HypothesisError`."""
+    parser = _Parser(text, where)
+    form, quantile = parser.metric([form for form in FORMS if form.stop])
+    op = parser.op()
+    start = parser.position
+    bound, relative = parser.bound(form)
+    if relative:
+        parser.fail(start, "an absolute bound", "`x steady`", hint="stop conditions act before steady is known")
+    parser.refuse_empty_claims(start, op, bound, UNIT_OF[form.metric])
+    parser.word("for", hint="how long the condition must last: `for 5s`")
+    start = parser.position
+    for_s = parser.quantity(parse_duration)
+    if for_s <= 0:
+        parser.fail(start, "a duration above 0", "0s")
+    parser.end()
+    return StopCondition(
+        text=text.strip(), metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where
+    )
+
+
+def format_hypothesis(hypothesis: Hypothesis) -> str:
+    """The canonical text: parsed again it makes the same claim."""
+    parts = [_metric_text(hypothesis.metric, hypothesis.quantile)]
+    if hypothesis.endpoint is not None:
+        parts.append(f"of {_quote(hypothesis.endpoint)}")
+    if hypothesis.zone is not None:
+        parts.append(f"in zone {_quote(hypothesis.zone)}")
+    if hypothesis.phase is not None:
+        parts.append(f"during {hypothesis.phase}")
+    parts += [hypothesis.op, format_bound(hypothesis.bound, hypothesis.unit)]
+    return " ".join(parts)
+
+
+def format_stop_condition(condition: StopCondition) -> str:
+    """The canonical text of a stop condition."""
+    bound = format_bound(condition.bound, UNIT_OF[condition.metric])
+    metric = _metric_text(condition.metric, condition.quantile)
+    return f"{metric} {condition.op} {bound} for {format_duration(condition.for_s)}"
+
+
+def format_bound(bound: float, unit: Unit) -> str:
+    """*bound*, which is in *unit*, as the language writes it: `99.5%`, `500ms`, `140/s`, `2x steady`."""
+    if unit is Unit.SHARE:
+        return format_share(bound)
+    if unit is Unit.MILLISECONDS:
+        exact = Decimal(repr(float(bound)))
+        return f"{_number(exact)}ms" if exact < 1000 else f"{_number(exact / 1000)}s"
+    if unit is Unit.SECONDS:
+        return format_duration(bound)
+    if unit is Unit.PER_SECOND:
+        return format_rate(bound)
+    return f"{_number(bound)}x steady" if unit is Unit.RATIO else _number(bound)
+
+
+class _Parser:
+    """A cursor over the words of one text."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.text, self.where, self.position = text.strip(), where, 0
+        self.tokens: list[_Token] = []
+        if not self.text:
+            self._fail_at(1, "a hypothesis", "an empty text")
+        if len(self.text) > MAX_TEXT or not self.text.isprintable():
+            expected = f"one line of at most {MAX_TEXT} printable characters"
+            self._fail_at(1, expected, f"{len(self.text)} characters")
+        cursor = 0
+        while cursor < len(self.text):
+            match = _TOKEN.match(self.text, cursor)
+            if match is None:
+                rest = self.text[cursor:].lstrip()
+                self._fail_at(len(self.text) - len(rest) + 1, "a word or a closed quotation", rest)
+            token = match[match.lastindex or 0]
+            quoted = match.lastindex in (1, 2)
+            content = token[1:-1] if quoted else token
+            if match.lastindex == 1:
+                content = re.sub(r"\\(.)", r"\1", content)
+            self.tokens.append(_Token(text=content, column=match.start(match.lastindex or 0) + 1, quoted=quoted))
+            cursor = match.end()
+
+    def peek(self) -> str | None:
+        """The next word, if it is one and not a quotation."""
+        if self.position >= len(self.tokens) or self.tokens[self.position].quoted:
+            return None
+        return self.tokens[self.position].text
+
+    def fail(self, position: int, expected: str, got: str, *, hint: str | None = None) -> NoReturn:
+        """Raise at the token *position* (or at the end)."""
+        at = self.tokens[position].column if position < len(self.tokens) else len(self.text) + 1
+        self._fail_at(at, expected, got, hint=hint)
+
+    def _fail_at(self, column: int, expected: str, got: str, *, hint: str | None = None) -> NoReturn:
+        shown = self.text if len(self.text) <= 100 else f"{self.text[:100]}…"
+        shown = "".join(character if character.isprintable() else "�" for character in shown)
+        what = f'"{shown}", column {column}'
+        raise HypothesisError(where=self.where, what=what, expected=expected, got=got[:80], hint=hint)
+
+    def unexpected(self, expected: str, known: Sequence[str], *, hint: str | None = None) -> NoReturn:
+        """Raise at the next word, with the nearest of *known* as the hint."""
+        if self.position >= len(self.tokens):
+            self.fail(self.position, expected, "the end of the text", hint=hint)
+        got = self.tokens[self.position].text
+        near = difflib.get_close_matches(got.lower(), known, n=1, cutoff=0.6)
+        self.fail(self.position, expected, f"`{got}`", hint=f"did you mean `{near[0]}`?" if near else hint)
+
+    def refuse_later_forms(self) -> None:
+        """Forms of later versions get an answer of their own, not a guess at what they could have meant."""
+        words = [None if token.quoted else token.text.lower() for token in self.tokens]
+        for later in LATER:
+            for start in range(len(words) - len(later.words) + 1):
+                if tuple(words[start : start + len(later.words)]) == later.words:
+                    self.fail(start, "a form of this version", f"`{later.form}`", hint="not in this version")
+
+    def metric(self, forms: Sequence[Form]) -> tuple[Form, float | None]:
+        """The metric at the start, with its quantile if it is a percentile."""
+        fitting = list(forms)
+        quantile: float | None = None
+        depth = 0
+        while True:
+            word = self.peek()
+            percentile = _PERCENTILE.fullmatch(word) if word else None
+            is_percentile = percentile is not None and any(form.words[depth] == "p*" for form in fitting)
+            step = "p*" if is_percentile else word
+            matching = [form for form in fitting if form.words[depth] == step]
+            if not matching:
+                self._unknown_metric(fitting, depth)
+            if percentile is not None and is_percentile:
+                quantile = float(Decimal(percentile[1]) / 100)
+                if not 0 < quantile < 1:
+                    self.fail(self.position, "a percentile above p0 and below p100", f"`{word}`")
+            self.position += 1
+            depth += 1
+            fitting = matching
+            if len(fitting) == 1 and len(fitting[0].words) == depth:
+                return fitting[0], quantile
+
+    def _unknown_metric(self, fitting: Sequence[Form], depth: int) -> NoReturn:
+        known = sorted({form.words[depth].replace("p*", "p99") for form in fitting})
+        names = ", ".join(f"`{form.name}`" for form in fitting)
+        self.unexpected(f"one of {names}" if len(fitting) > 1 else names, known)
+
+    def qualifier(self, word: str, rule: Qualifier, form: Form, read: Callable[[], str]) -> str | None:
+        """`of …`, `in zone …` or `during …`, as the form allows it."""
+        if self.peek() != word:
+            if rule is Qualifier.REQUIRED:
+                shown = "in zone <zone>" if word == "in" else f"{word} …"
+                self.unexpected(f"`{shown}` after `{form.name}`", [word], hint=f"for example: {form.example}")
+            return None
+        if rule is Qualifier.NO:
+            self.fail(self.position, f"no `{word}` after `{form.name}`", f"`{word}`", hint=_NOT_QUALIFIED.get(word))
+        self.position += 1
+        return read()
+
+    def name(self, what: str) -> str:
+        """An endpoint or a zone: a word or a quotation."""
+        if self.position >= len(self.tokens):
+            self.fail(self.position, what, "the end of the text")
+        token = self.tokens[self.position]
+        is_plain = bool(_PLAIN_ENDPOINT.fullmatch(token.text)) and token.text not in {"in", "during", "of"}
+        if not token.text or not (token.quoted or is_plain):
+            self.fail(self.position, what, f"`{token.text}`", hint='quote it if it is a name: "…"')
+        self.position += 1
+        return token.text
+
+    def zone(self) -> str:
+        """`zone <z>`, after `in`."""
+        self.word("zone")
+        return self.name("the name of a zone")
+
+    def phase(self) -> str:
+        """One of the three phases."""
+        known = [phase.value for phase in Phase]
+        word = self.peek()
+        if word not in known:
+            self.unexpected(f"a phase: {', '.join(known)}", known)
+        self.position += 1
+        return word
+
+    def op(self) -> Op:
+        """A comparison; every word that could have stood here instead is offered as the nearest."""
+        word = self.peek()
+        if word in _NOT_QUALIFIED:
+            self.fail(self.position, "<=, <, >= or >", f"`{word}`", hint=_ORDER)
+        if word not in [op.value for op in Op]:
+            hint = {"=": "<=", "==": "<=", "≤": "<=", "≥": ">=", "=<": "<=", "=>": ">="}.get(word or "")
+            near = f"did you mean `{hint}`?" if hint else None
+            self.unexpected("<=, <, >= or >", ["of", "in", "during"], hint=near)
+        self.position += 1
+        return Op(word)
+
+    def bound(self, form: Form) -> tuple[float, bool]:
+        """The bound in the form's unit, or the ratio and True for `2x steady`."""
+        word = self.peek() or ""
+        following = [token.text for token in self.tokens[self.position + 1 : self.position + 3]]
+        ratio = _RATIO.fullmatch(word)
+        spaced = _RATIO.fullmatch(f"{word}x") if following[:1] == ["x"] else None
+        found = ratio or spaced
+        if found is None:
+            return self.quantity(_PARSE[UNIT_OF[form.metric]]), False
+        if not form.relative:
+            self.fail(self.position, UNIT_TEXT[UNIT_OF[form.metric]], f"`{word}`", hint="it has no steady value")
+        self.position += 1 if ratio else 2
+        self.word("steady")
+        return float(found[1]), True
+
+    def quantity(self, parse: Callable[[object], float]) -> float:
+        """One word as a quantity."""
+        word = self.peek()
+        if word is None:
+            self.unexpected("a number with its unit", [])
+        try:
+            value = parse(word)
+        except InputError as error:
+            self.fail(self.position, error.expected, error.got or word, hint=error.hint)
+        self.position += 1
+        return value
+
+    def word(self, expected: str, *, hint: str | None = None) -> None:
+        """Exactly this word."""
+        if self.peek() != expected:
+            self.unexpected(f"`{expected}`", [expected], hint=hint)
+        self.position += 1
+
+    def end(self) -> None:
+        """Nothing more."""
+        if self.position < len(self.tokens):
+            self.unexpected("the end of the text", ["x", "steady", "for"])
+
+    def refuse_empty_claims(self, position: int, op: Op, bound: float, unit: Unit) -> None:
+        """A claim that no run could refute, or none could meet, says nothing."""
+        ceiling = 1.0 if unit is Unit.SHARE else None
+        always = (op is Op.GE and bound <= 0) or (op is Op.LE and ceiling is not None and bound >= ceiling)
+        never = (op is Op.LT and bound <= 0) or (op is Op.GT and ceiling is not None and bound >= ceiling)
+        if always or never:
+            got = f"`{op} {format_bound(bound, unit)}`, which is {'always' if always else 'never'} true"
+            self.fail(position, "a bound that could be met and could be missed", got)
+
+
+def _metric_text(metric: Metric, quantile: float | None) -> str:
+    if metric is Metric.LATENCY_QUANTILE:
+        assert quantile is not None, "a latency quantile without a quantile was built by hand"
+        return f"p{_number(Decimal(repr(quantile)) * 100)} latency"
+    return str(metric)
+
+
+def _number(value: float | Decimal) -> str:
+    """Digits without an exponent and without trailing zeros."""
+    text = f"{Decimal(repr(value)) if isinstance(value, float) else value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _quote(name: str) -> str:
+    is_plain = bool(_PLAIN_ENDPOINT.fullmatch(name)) and name not in {"in", "during", "of"}
+    if is_plain:
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,161 @@
+"""The forms of the hypothesis language, as data: the parser is driven by this table and the docs print it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from stormproof.model.hypothesis import UNIT_OF, Metric, Unit
+
+
+class Qualifier(enum.StrEnum):
+    """Whether a form takes `of <endpoint>`, `in zone <z>` or `during <phase>`."""
+
+    NO = "no"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One metric of the language: the words that name it, what may follow, what it means."""
+
+    metric: Metric
+    words: tuple[str, ...]  # "p*" stands for a percentile: p50, p99.9
+    endpoint: Qualifier = Qualifier.OPTIONAL
+    zone: Qualifier = Qualifier.OPTIONAL
+    phase: Qualifier = Qualifier.OPTIONAL
+    relative: bool = True  # may be compared with the steady phase
+    stop: bool = False  # may stand in `stop_when`
+    meaning: str
+    example: str
+
+    @property
+    def name(self) -> str:
+        """How docs and messages call it."""
+        return " ".join(word.replace("p*", "pNN") for word in self.words)
+
+
+FORMS: tuple[Form, ...] = (
+    Form(
+        metric=Metric.AVAILABILITY,
+        words=("availability",),
+        stop=True,
+        meaning="share of requests that succeeded; a degraded answer counts as a success",
+        example="availability during fault >= 99.5%",
+    ),
+    Form(
+        metric=Metric.ERROR_RATE,
+        words=("error", "rate"),
+        stop=True,
+        meaning="share of requests that failed: an error status, no answer, or none in time",
+        example="error rate of /cart during fault <= 1%",
+    ),
+    Form(
+        metric=Metric.LATENCY_QUANTILE,
+        words=("p*", "latency"),
+        stop=True,
+        meaning="the percentile of latency, counted from the scheduled time where load is a schedule",
+        example="p99 latency during fault <= 2x steady",
+    ),
+    Form(
+        metric=Metric.LATENCY_MEAN,
+        words=("mean", "latency"),
+        meaning="the arithmetic mean of latency",
+        example="mean latency of /product during fault <= 200ms",
+    ),
+    Form(
+        metric=Metric.THROUGHPUT,
+        words=("throughput",),
+        meaning="requests that succeeded, per second",
+        example="throughput during fault >= 140/s",
+    ),
+    Form(
+        metric=Metric.REQUESTS_FAILED,
+        words=("requests", "failed"),
+        relative=False,  # a count grows with the length of the window; the phases differ in length
+        meaning="how many requests failed",
+        example="requests failed during fault <= 10",
+    ),
+    Form(
+        metric=Metric.TRAFFIC_SHARE,
+        words=("share", "of", "traffic"),
+        zone=Qualifier.REQUIRED,
+        meaning="share of the answered requests that the zone answered",
+        example="share of traffic in zone b during fault <= 60%",
+    ),
+    Form(
+        metric=Metric.TIME_TO_DETECT,
+        words=("time", "to", "detect"),
+        endpoint=Qualifier.NO,
+        zone=Qualifier.NO,
+        phase=Qualifier.NO,
+        relative=False,
+        meaning="from the fault's onset until the balancer calls the lost targets unhealthy",
+        example="time to detect <= 3s",
+    ),
+    Form(
+        metric=Metric.TIME_TO_RECOVER,
+        words=("time", "to", "recover"),
+        zone=Qualifier.NO,
+        phase=Qualifier.NO,
+        relative=False,
+        meaning="from the fault's onset until requests succeed again, for good",
+        example="time to recover <= 10s",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterForm:
+    """A production of a later version: known, so that the error can say so instead of guessing."""
+
+    words: tuple[str, ...]  # they stand next to each other, anywhere in the text
+    form: str
+
+
+LATER: tuple[LaterForm, ...] = (
+    LaterForm(words=("detects", "within"), form="<probe> detects within <duration>"),
+    LaterForm(words=("in", "{"), form="<reading> in {<value>, …}"),
+    LaterForm(words=("fails", "open"), form="<probe> fails open"),
+    LaterForm(words=("fails", "closed"), form="<probe> fails closed"),
+    LaterForm(words=("budget", "exists"), form="retry budget exists"),
+    LaterForm(words=("are", "not", "synchronised"), form="<clients> are not synchronised"),
+    LaterForm(words=("retry", "attempts"), form="retry attempts <= <count>"),
+    LaterForm(words=("retry", "amplification"), form="retry amplification <= <ratio>"),
+)
+
+UNIT_TEXT: dict[Unit, str] = {
+    Unit.SHARE: "a share: 99.5%",
+    Unit.MILLISECONDS: "a duration: 500ms, 2s",
+    Unit.SECONDS: "a duration: 10s, 1m30s",
+    Unit.PER_SECOND: "a rate: 140/s, 90/min",
+    Unit.COUNT: "a whole number: 10",
+    Unit.RATIO: "a ratio: 2x steady",
+}
+
+
+def hypothesis_table() -> str:
+    """The forms as a Markdown table; `docs/reference/hypotheses.md` holds exactly this."""
+    rows = [
+        "| metric | `of` endpoint | `in zone` | `during` phase | bound | meaning | example |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for form in FORMS:
+        phase = "fault, if not said" if form.phase is Qualifier.OPTIONAL else form.phase
+        bound = UNIT_TEXT[UNIT_OF[form.metric]] + ("; or `2x steady`" if form.relative else "")
+        cells = (f"`{form.name}`", form.endpoint, form.zone, phase, bound, form.meaning, f"`{form.example}`")
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def stop_table() -> str:
+    """The forms of `stop_when` as a Markdown table."""
+    rows = ["| metric | bound |", "| --- | --- |"]
+    rows += [f"| `{form.name}` | {UNIT_TEXT[UNIT_OF[form.metric]]} |" for form in FORMS if form.stop]
+    return "\n".join(rows) + "\n"
+
+
+def later_table() -> str:
+    """The forms of later versions as a Markdown list."""
+    return "".join(f"- `{later.form}`\n" for later in LATER)

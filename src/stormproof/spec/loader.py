@@ -1,0 +1,213 @@
+"""An experiment file → `Experiment`, or one `SpecError` that says file, line, expected and got."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stormproof.errors import HypothesisError, SpecError
+from stormproof.model.experiment import ArrivalProcess, Experiment, FaultRequest, Limits, Load, Timeline
+from stormproof.spec.document import Document, Location, dotted, read_document
+from stormproof.spec.fields import LATER_KEYS, ExperimentFields
+from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
+from stormproof.spec.override import apply_overrides
+from stormproof.spec.quantity import format_duration
+from stormproof.spec.translate import nearest, validate
+from stormproof.spec.variable import resolve_variables, variables_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+FILE_NAME = "experiment.yaml"  # what a folder's experiment is called
+
+_VARIABLE = "var."  # --set var.name=… gives ${name} its value
+
+
+def experiment_path(path: Path) -> Path:
+    """The file of an experiment that may be named by its folder. Raises `SpecError` if there is none."""
+    file = path / FILE_NAME if path.is_dir() else path
+    if file.is_file():
+        return file
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    got = f"a folder without {FILE_NAME}" if path.is_dir() else "nothing there"
+    expected = "an experiment file, or its folder"
+    raise SpecError(
+        where=str(path), what="", expected=expected, got=got, hint=nearest(path.name, siblings, or_all=False)
+    )
+
+
+def load_document(
+    path: Path, *, overrides: Mapping[str, str] | None = None, variables: Mapping[str, str] | None = None
+) -> Document:
+    """The experiment file with `--set` and `${…}` put in, not yet checked.
+
+    *overrides* is `Overrides.spec`; *variables* defaults to the environment's `STORMPROOF_VAR_…`.
+    """
+    given = dict(overrides or {})
+    known = dict(variables_from(os.environ) if variables is None else variables)
+    for key in [key for key in given if key.startswith(_VARIABLE)]:
+        known[key.removeprefix(_VARIABLE)] = given.pop(key)
+    document = read_document(experiment_path(path))
+    document = apply_overrides(document, given, sections=ExperimentFields.model_fields.keys())
+    return resolve_variables(document, known)
+
+
+def dump_document(document: Document) -> str:
+    """The document as YAML, for `spec.yaml` in a run directory: what was asked, after `--set`."""
+    text: str = yaml.safe_dump(document.value, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def load_experiment(
+    path: Path,
+    *,
+    catalogue: Mapping[str, type[BaseModel]] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    check_files: bool = True,
+) -> Experiment:
+    """Read, resolve and check the experiment at *path* (the file or its folder).
+
+    *catalogue* maps each kind of fault to the model of its arguments; without one, faults are not checked.
+    *check_files* is off for the copy in a run directory, whose locustfile need not exist any more.
+    Raises `SpecError` or `HypothesisError`.
+    """
+    document = load_document(path, overrides=overrides, variables=variables)
+    return experiment_from(document, catalogue=catalogue, check_files=check_files)
+
+
+def experiment_from(
+    document: Document, *, catalogue: Mapping[str, type[BaseModel]] | None = None, check_files: bool = True
+) -> Experiment:
+    """The experiment that *document* describes; see `load_experiment`."""
+    fields = validate(ExperimentFields, document.value, document, later=LATER_KEYS)
+    _check_reliability(fields.reliability, document)
+    experiment = Experiment(
+        slug=slug_of(Path(document.file)),
+        title=fields.title.strip(),
+        why=fields.why.strip(),
+        load=_load(fields, document, check_files=check_files),
+        timeline=Timeline(
+            steady_s=fields.timeline.steady,
+            fault_s=fields.timeline.fault,
+            recovery_s=fields.timeline.recovery,
+        ),
+        faults=tuple(_fault(item, index, document, catalogue) for index, item in enumerate(fields.faults)),
+        hypotheses=tuple(
+            parse_hypothesis(text, where=document.where(("hypotheses", index)))
+            for index, text in enumerate(fields.hypotheses)
+        ),
+        stop_when=tuple(
+            parse_stop_condition(text, where=document.where(("stop_when", index)))
+            for index, text in enumerate(fields.stop_when)
+        ),
+        limits=Limits(duration_s=fields.limits.duration, targets=fields.limits.targets),
+        reliability=tuple(fields.reliability),
+        tags=tuple(fields.tags),
+        path=document.file,
+        schema_version=fields.schema_version,
+    )
+    _check_together(experiment, document)
+    return experiment
+
+
+def slug_of(path: Path) -> str:
+    """The experiment's short name: the folder's name, or the file's where it is not `experiment.yaml`."""
+    name = path.resolve().parent.name if path.name == FILE_NAME else path.stem
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "experiment"
+
+
+@functools.cache
+def reliability_choices() -> Mapping[str, Mapping[str, str]]:
+    """Choice id → {practice, title}: the Reliability pillar's best practices, as shipped."""
+    data = importlib.resources.files("stormproof.spec").joinpath("data/reliability.json").read_bytes()
+    choices: Mapping[str, Mapping[str, str]] = json.loads(data)
+    return choices
+
+
+def _load(fields: ExperimentFields, document: Document, *, check_files: bool) -> Load:
+    load = fields.load
+    if load.arrivals is not None and load.users is not None:
+        raise _wrong(document, ("load", "users"), "either arrivals (open model) or users (closed model)", "both")
+    if load.arrivals is None and load.users is None:
+        raise _wrong(document, ("load",), "arrivals (open model, 150/s) or users (closed model, 40)", "neither")
+    if load.users is not None and load.process != "uniform":
+        raise _wrong(document, ("load", "process"), "no process: users wait for answers", f"`{load.process}`")
+    if load.delivered <= 0:
+        raise _wrong(document, ("load", "delivered"), "a share above 0%", "0%, which any load would satisfy")
+    locustfile = (Path(document.file).parent / load.locustfile).resolve()
+    if check_files and not locustfile.is_file():
+        raise _wrong(document, ("load", "locustfile"), "a file beside the spec", f"`{load.locustfile}`, not there")
+    return Load(
+        locustfile=str(locustfile),
+        arrivals_per_s=load.arrivals,
+        users=load.users,
+        process=ArrivalProcess(load.process),
+        workers=load.workers,
+        timeout_s=load.timeout,
+        delivered_share_min=load.delivered,
+        warmup_s=load.warmup,
+    )
+
+
+def _fault(
+    item: Mapping[str, Any], index: int, document: Document, catalogue: Mapping[str, type[BaseModel]] | None
+) -> FaultRequest:
+    at: Location = ("faults", index)
+    if len(item) != 1:
+        got = f"{len(item)} keys: {', '.join(item)}"[:80] if item else "none"
+        raise _wrong(document, at, "one fault with its arguments: `- az-loss: {zone: a}`", got)
+    kind, arguments = next(iter(item.items()))
+    if catalogue is not None and kind not in catalogue:
+        raise _wrong(document, (*at, kind), "a known fault", f"`{kind}`", hint=nearest(kind, catalogue))
+    arguments = {} if arguments is None else arguments
+    if not isinstance(arguments, dict):
+        raise _wrong(document, (*at, kind), "a mapping of arguments", f"`{arguments}`")
+    if catalogue is not None:
+        validate(catalogue[kind], arguments, document, at=(*at, kind))
+    return FaultRequest(kind=kind, arguments=arguments, where=document.where((*at, kind)))
+
+
+def _check_reliability(ids: list[str], document: Document) -> None:
+    for index, choice in enumerate(ids):
+        if choice not in reliability_choices():
+            near = nearest(choice, reliability_choices())
+            expected = "a choice id of the Reliability pillar"
+            raise _wrong(document, ("reliability", index), expected, f"`{choice}`", hint=near)
+
+
+def _check_together(experiment: Experiment, document: Document) -> None:
+    """What no single key can say: the parts must fit each other."""
+    total_s = experiment.load.warmup_s + experiment.timeline.total_s
+    limit_s = experiment.limits.duration_s
+    if total_s > limit_s:
+        raise _wrong(
+            document,
+            ("limits", "duration") if "limits" in document.value else ("timeline",),
+            f"a timeline within limits.duration ({format_duration(limit_s)})",
+            f"{format_duration(total_s)} of warm-up and phases",
+        )
+    seen: set[str] = set()
+    for index, hypothesis in enumerate(experiment.hypotheses):
+        text = " ".join(hypothesis.text.split())
+        if text in seen:
+            raise HypothesisError(
+                where=document.where(("hypotheses", index)),
+                what=f'"{text}"',
+                expected="each claim once",
+                got="it again",
+            )
+        seen.add(text)
+
+
+def _wrong(document: Document, at: Location, expected: str, got: str, *, hint: str | None = None) -> SpecError:
+    return SpecError(where=document.where(at), what=dotted(at), expected=expected, got=got, hint=hint)

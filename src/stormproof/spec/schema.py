@@ -1,0 +1,53 @@
+"""The JSON Schema of a spec, made from the models, for editors; `load_experiment` stays the judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stormproof.spec.fields import ExperimentFields
+from stormproof.spec.hypothesis_forms import FORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+    """The schema of `experiment.yaml`; *catalogue* maps each kind of fault to the model of its arguments."""
+    schema = ExperimentFields.model_json_schema()
+    definitions: dict[str, Any] = schema.setdefault("$defs", {})
+    kinds = []
+    for kind, model in catalogue.items():
+        name = f"fault:{kind}"
+        arguments = model.model_json_schema(ref_template=f"#/$defs/{name}/$defs/{{model}}")
+        definitions[name] = arguments
+        # a fault whose arguments all have defaults may be written without any
+        allowed = {"$ref": f"#/$defs/{name}"}
+        value = allowed if arguments.get("required") else {"anyOf": [allowed, {"type": "null"}]}
+        kinds.append({"type": "object", "required": [kind], "properties": {kind: value}, "additionalProperties": False})
+    schema["properties"]["faults"]["items"] = {"oneOf": kinds}
+    schema["properties"]["hypotheses"]["items"]["examples"] = [form.example for form in FORMS]
+    load = definitions["LoadFields"]
+    load["oneOf"] = [{"required": ["arrivals"]}, {"required": ["users"]}]
+    for optional in (
+        "arrivals",
+        "users",
+    ):  # absent, not null: YAML's `users:` with nothing after it is a slip
+        field = load["properties"][optional]
+        present = next(option for option in field.pop("anyOf") if option.get("type") != "null")
+        load["properties"][optional] = {**present, **field}
+    _drop_defaults(definitions)
+    return {"$schema": DIALECT, **schema, "title": "Stormproof experiment"}
+
+
+def _drop_defaults(definitions: dict[str, Any]) -> None:
+    """Take out the defaults of quantities: they are numbers in the model's unit, not text with a unit."""
+    for definition in definitions.values():
+        for field in definition.get("properties", {}).values():
+            if (field.get("type") == "string" and not isinstance(field.get("default", ""), str)) or field.get(
+                "default", ""
+            ) is None:
+                del field["default"]

@@ -1,0 +1,211 @@
+"""A run directory in, a verdict out: from disk alone, on any machine, years later, with the same answer."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from stormproof.analysis.measure import Observations
+from stormproof.errors import RunDirectoryError
+from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
+from stormproof.record.arrivals import read_arrivals
+from stormproof.record.atomic import read_lines
+from stormproof.record.events import read_events
+from stormproof.record.samples import read_samples
+from stormproof.spec.loader import load_experiment
+from stormproof.verdict import validity
+from stormproof.verdict.chaos_journal import judge_journal, read_journal
+from stormproof.verdict.judge import judge_findings
+from stormproof.verdict.merge import merge
+from stormproof.verdict.timeline import Abort, Timeline, read_timeline
+from stormproof.verdict.validity import RunEvidence, checks_of, lost_zone
+
+if TYPE_CHECKING:
+    from stormproof.record.layout import RunDirectory
+
+CHAOS_TOOLKIT = "chaostoolkit"  # run.json's "kind" of a plain Chaos Toolkit experiment
+CLAIMS_HAVE_DATA = "data for every claim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    """What was concluded; the rest of a verdict is who and when."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    confirmations: tuple[Confirmation, ...]
+    checks: tuple[Check, ...]
+    windows: Mapping[str, tuple[float, float]]
+
+
+def assess(run: RunDirectory) -> Verdict:
+    """The verdict of *run*, from its files alone; nothing is written.
+
+    Raises `RunDirectoryError` when it is no run directory or a file cannot be read back, `SpecError` when its
+    spec cannot.
+    """
+    about = read_run_json(run)
+    judgement = _of_journal(run) if about.get("kind") == CHAOS_TOOLKIT else _of_experiment(run)
+    return Verdict(
+        outcome=judgement.outcome,
+        reasons=judgement.reasons,
+        findings=judgement.findings,
+        confirmations=judgement.confirmations,
+        checks=judgement.checks,
+        windows=judgement.windows,
+        repeat=_repeat(about),
+        run_id=str(about.get("run_id", "")),
+        slug=str(about.get("slug", "")),
+        title=str(about.get("title", "")),
+        simulated=bool(about.get("simulated", False)),
+    )
+
+
+def read_run_json(run: RunDirectory) -> dict[str, Any]:
+    """`run.json` of *run*. Raises `RunDirectoryError`."""
+    run.require()
+    try:
+        about = orjson.loads(run.run_json.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise RunDirectoryError(where=str(run.run_json), what="", expected="JSON", got=str(error)) from error
+    if not isinstance(about, dict):
+        raise RunDirectoryError(where=str(run.run_json), what="", expected="an object", got=type(about).__name__)
+    return about
+
+
+def _of_experiment(run: RunDirectory) -> _Judgement:
+    experiment = load_experiment(run.spec, variables={}, check_files=False)
+    samples, arrivals = read_samples(run), read_arrivals(run)
+    readings = read_lines(run.readings)
+    last = float(samples["scheduled_at"].max()) if len(samples) else None
+    events = [row for row in read_events(run.events) if "event" in row]
+    timeline = read_timeline(events, last_scheduled_s=last)
+    seen = Observations(
+        samples=samples,
+        windows=timeline.windows,
+        readings=readings,
+        lost_zone=lost_zone(timeline),
+        onset_slack_s=timeline.onset_slack_s,
+    )
+    findings = judge_findings(seen, experiment.hypotheses)
+    evidence = RunEvidence(
+        timeline=timeline,
+        samples=samples,
+        arrivals=arrivals,
+        readings=readings,
+        hypotheses=experiment.hypotheses,
+        faults_expected=bool(experiment.faults),
+    )
+    checks = (*checks_of(evidence), *_data_check(findings, timeline))
+    return conclude(experiment.hypotheses, findings, checks, timeline)
+
+
+def conclude(
+    hypotheses: Sequence[Hypothesis], findings: Sequence[Finding], checks: tuple[Check, ...], timeline: Timeline
+) -> _Judgement:
+    """Merge findings, checks and how the run ended into one outcome, with its reasons in sentences."""
+    failed = [check for check in checks if not check.ok]
+    told = tuple(_untested(h, f, failed) for h, f in zip(hypotheses, findings, strict=True))
+    outcome = merge((f.outcome for f in told), invalid=bool(failed), aborted=timeline.abort is not None)
+    return _Judgement(
+        outcome=outcome,
+        reasons=_reasons(outcome, told, failed, timeline.abort),
+        findings=told,
+        confirmations=timeline.confirmations,
+        checks=checks,
+        windows=timeline.windows,
+    )
+
+
+def _untested(hypothesis: Hypothesis, finding: Finding, failed: Sequence[Check]) -> Finding:
+    """*finding* made inconclusive where it rests on a check that failed; its numbers stay to be read."""
+    causes = [check for check in failed if _rests_on(hypothesis, check.name)]
+    if not causes or finding.outcome is Outcome.INCONCLUSIVE:
+        return finding
+    why = "; ".join(f"{check.name}: {check.reason}" for check in causes)
+    return replace(finding, outcome=Outcome.INCONCLUSIVE, reason=f"Not tested ({why}). {finding.reason}")
+
+
+def _rests_on(hypothesis: Hypothesis, check: str) -> bool:
+    """Whether *hypothesis* means nothing when *check* failed."""
+    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS}:
+        return True
+    if check == validity.SEEING:
+        return hypothesis.metric is Metric.TIME_TO_DETECT
+    if check in {validity.FELT, validity.SHOWN, validity.GONE, validity.STEADY}:
+        # What the steady phase is like does not depend on the fault, nor on its own being good.
+        return hypothesis.phase is not Phase.STEADY
+    return False
+
+
+def _data_check(findings: Sequence[Finding], timeline: Timeline) -> tuple[Check, ...]:
+    """A claim about what left no data at all was not tested; where an abort may be the cause it is left out."""
+    if timeline.abort is not None or not findings:
+        return ()
+    bare = [finding for finding in findings if finding.n == 0 and finding.estimate is None]
+    if not bare:
+        return (Check(name=CLAIMS_HAVE_DATA, ok=True, reason=f"all {len(findings)} have"),)
+    reason = "; ".join(f"{finding.claim}: {finding.reason.rstrip('.')}" for finding in bare)
+    return (Check(name=CLAIMS_HAVE_DATA, ok=False, reason=reason),)
+
+
+def _reasons(
+    outcome: Outcome, findings: Sequence[Finding], failed: Sequence[Check], abort: Abort | None
+) -> tuple[str, ...]:
+    """Why it is *outcome*: sentences, the decisive ones first."""
+    ended = [f"The run was ended early ({abort.by.replace('_', ' ')}): {abort.reason.rstrip('.')}."] if abort else []
+    match outcome:
+        case Outcome.INVALID:
+            return (*(f"Not tested: {check.name}: {check.reason.rstrip('.')}." for check in failed), *ended)
+        case Outcome.REFUTED:
+            return (*_claims(findings, Outcome.REFUTED), *ended)
+        case Outcome.ABORTED:
+            return (*ended, "No claim was refuted in what was measured before.")
+        case Outcome.HELD:
+            many = f"All {len(findings)} claims" if len(findings) > 1 else "The claim"
+            return (f"{many} held: the whole 95 % interval satisfies the bound.",)
+        case _:
+            return _claims(findings, Outcome.INCONCLUSIVE) or ("The spec claims nothing, so nothing could hold.",)
+
+
+def _claims(findings: Sequence[Finding], outcome: Outcome) -> tuple[str, ...]:
+    return tuple(f"`{f.claim}` is {outcome}. {f.reason}" for f in findings if f.outcome is outcome)
+
+
+def _of_journal(run: RunDirectory) -> _Judgement:
+    timeline = read_timeline([row for row in read_events(run.events) if "event" in row])
+    judged = judge_journal(read_journal(run.journal))
+    failed = [check for check in judged.checks if not check.ok]
+    aborted = judged.interrupted or timeline.abort is not None
+    if timeline.abort is not None and timeline.abort.by == "failure":
+        failed.append(Check(name=validity.OURS, ok=False, reason=timeline.abort.reason))
+    if judged.finding is None:
+        findings: tuple[Finding, ...] = ()
+    elif failed and judged.finding.outcome is not Outcome.INCONCLUSIVE:
+        findings = (replace(judged.finding, outcome=Outcome.INCONCLUSIVE),)
+    else:
+        findings = (judged.finding,)
+    outcome = merge((f.outcome for f in findings), invalid=bool(failed), aborted=aborted)
+    abort = timeline.abort
+    if abort is None and judged.interrupted:
+        abort = Abort(at_s=0.0, by="person", reason="Chaos Toolkit was interrupted")
+    return _Judgement(
+        outcome=outcome,
+        reasons=_reasons(outcome, findings, failed, abort) if findings or failed or abort else (judged.why,),
+        findings=findings,
+        confirmations=timeline.confirmations,
+        checks=judged.checks,
+        windows={},
+    )
+
+
+def _repeat(about: Mapping[str, Any]) -> str:
+    """The command that repeats the run: what the run says, else the command it was started with."""
+    command = about.get("repeat") or about.get("command") or ""
+    return shlex.join(str(part) for part in command) if isinstance(command, list) else str(command)

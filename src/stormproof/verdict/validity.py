@@ -1,0 +1,202 @@
+"""Whether a run tested its claims at all: the conditions without which no finding means anything.
+
+Only what was *observed* to be wrong fails a check. What an abort kept from happening is left out, not failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stormproof.analysis.detection import health_of_zone, longest_gap_s
+from stormproof.analysis.requests import requests_in
+from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+from stormproof.model.verdict import Check
+from stormproof.verdict.effect import Evidence, effect_seen
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stormproof.model.verdict import Confirmation
+    from stormproof.verdict.timeline import Timeline
+
+STEADY_OK_SHARE_MIN = 0.99
+STEADY_N_MIN = 50  # fewer, and even 5 % failing would often go unseen
+READING_GAP_MAX_S = 1.0
+DELIVERED_SHARE_MIN = 0.95  # where the load did not say
+LATE_S = 0.1  # sent later than this after its scheduled time: not delivered on time
+
+FELT = "fault felt"
+SHOWN = "fault met by the workload"
+GONE = "fault undone and seen gone"
+DELIVERED = "load delivered"
+RECORDED = "every request recorded"
+STEADY = "steady before"
+SEEING = "probes saw"
+OURS = "nothing of ours failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvidence:
+    """Everything that the checks look at."""
+
+    timeline: Timeline
+    samples: pd.DataFrame
+    arrivals: pd.DataFrame | None
+    readings: Sequence[Mapping[str, Any]]
+    hypotheses: Sequence[Hypothesis]
+    faults_expected: bool = True  # whether the spec asked for a fault
+
+
+def checks_of(run: RunEvidence) -> tuple[Check, ...]:
+    """Every check that was due, in the order in which a reader wants them."""
+    return (
+        *_faults(run),
+        *_load(run),
+        *_recorded(run),
+        *_steady(run),
+        *_probes(run),
+        *_ours(run),
+    )
+
+
+def _faults(run: RunEvidence) -> list[Check]:
+    timeline = run.timeline
+    if not timeline.fault_was_due:
+        if timeline.abort is not None or not run.faults_expected:
+            return []
+        return [Check(name=FELT, ok=False, reason="no fault was ever injected")]
+    checks = []
+    evidence = Evidence(samples=run.samples, arrivals=run.arrivals, windows=timeline.windows)
+    for confirmation in timeline.confirmations:
+        if not confirmation.felt and timeline.abort is not None and confirmation.fault_id not in timeline.denied:
+            continue  # the abort came before anyone could see it
+        checks.append(Check(name=FELT, ok=confirmation.felt, reason=f"{confirmation.fault_id}: {confirmation.reason}"))
+        if confirmation.felt and not _cut_short(confirmation, timeline):
+            sighting = effect_seen(timeline.effects.get(confirmation.fault_id, {}), confirmation, evidence)
+            reason = f"{confirmation.fault_id}: {sighting.reason}"
+            checks.append(Check(name=SHOWN, ok=sighting.seen, reason=reason))
+        unknown = timeline.abort is not None and confirmation.fault_id not in timeline.not_gone
+        if confirmation.gone or (confirmation.gone is False and not unknown):
+            reason = f"{confirmation.fault_id}: {confirmation.reason}"
+            checks.append(Check(name=GONE, ok=confirmation.gone, reason=reason))
+    return checks
+
+
+def _cut_short(confirmation: Confirmation, timeline: Timeline) -> bool:
+    """Whether an abort came so soon after the fault was felt that the workload had no time to show it."""
+    if timeline.abort is None or confirmation.felt_at is None:
+        return False
+    return timeline.abort.at_s < confirmation.felt_at + 2.0
+
+
+def _load(run: RunEvidence) -> list[Check]:
+    timeline = run.timeline
+    started, stopped = timeline.load_started, timeline.load_stopped
+    if started is None:
+        return [] if timeline.abort else [Check(name=DELIVERED, ok=False, reason="the load never started")]
+    if stopped is None:
+        return (
+            [] if timeline.abort else [Check(name=DELIVERED, ok=False, reason="the load never reported what it sent")]
+        )
+    workers = list(stopped.get("workers") or [])
+    if started.get("model") == "closed":
+        quiet = [phase for phase, window in timeline.windows.items() if requests_in(run.samples, window).n == 0]
+        reason = f"no requests in {', '.join(quiet)}" if quiet else "closed model: requests in every phase"
+        return [Check(name=DELIVERED, ok=not quiet, reason=reason)]
+    least = float(started.get("delivered_share_min", DELIVERED_SHARE_MIN))
+    shares = _delivered_shares(workers, run.samples, timeline.windows)
+    if not shares:
+        return [] if timeline.abort else [Check(name=DELIVERED, ok=False, reason="nothing was offered")]
+    text = ", ".join(f"{share:.1%} {phase}" for phase, share in shares.items())
+    reason = f"sent within {LATE_S * 1000:.0f} ms of schedule: {text}; at least {least:.0%} is needed"
+    return [Check(name=DELIVERED, ok=min(shares.values()) >= least, reason=reason)]
+
+
+def _delivered_shares(
+    workers: Sequence[Mapping[str, Any]], samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]
+) -> dict[str, float]:
+    """Requests sent on time over requests offered: overall, and for the whole seconds of each phase."""
+    offered = sum(int(worker.get("offered", 0)) for worker in workers)
+    if offered == 0:
+        return {}
+    on_time = sum(float(worker.get("sent", 0)) * (1 - float(worker.get("late_share") or 0.0)) for worker in workers)
+    shares = {"overall": on_time / offered}
+    per_second = np.array(
+        [row[:3] for worker in workers for row in worker.get("per_second", [])], dtype=np.float64
+    ).reshape(-1, 3)
+    scheduled_at = samples["scheduled_at"].to_numpy(dtype=np.float64)
+    is_late = samples["sent_at"].to_numpy(dtype=np.float64) - scheduled_at > LATE_S
+    for phase, (start_s, end_s) in windows.items():
+        first, last = np.ceil(start_s), np.floor(end_s)
+        whole = per_second[(per_second[:, 0] >= first) & (per_second[:, 0] + 1 <= last)]
+        if not whole[:, 1].sum():
+            continue  # shorter than a whole second: the overall share has it
+        late = np.count_nonzero(is_late & (scheduled_at >= first) & (scheduled_at < last))
+        shares[f"in {phase}"] = float(max(0.0, whole[:, 2].sum() - late) / whole[:, 1].sum())
+    return shares
+
+
+def _recorded(run: RunEvidence) -> list[Check]:
+    """Rows on disk against what the workers sent; requests that vanish are often the ones that hung."""
+    rows = len(run.samples)
+    if rows == 0:
+        return [] if run.timeline.abort else [Check(name=RECORDED, ok=False, reason="there are no samples")]
+    if run.timeline.load_stopped is None:
+        return []
+    workers = list(run.timeline.load_stopped.get("workers") or [])
+    completed, sent = (sum(int(worker.get(key, 0)) for worker in workers) for key in ("completed", "sent"))
+    tolerance = max(2, round(0.01 * completed))
+    if abs(rows - completed) > tolerance:
+        reason = f"{rows} samples on disk, {completed} requests completed"
+        return [Check(name=RECORDED, ok=False, reason=reason)]
+    lost = sent - rows
+    if run.timeline.abort is None and lost > max(2, round((1 - DELIVERED_SHARE_MIN) * sent)):
+        return [Check(name=RECORDED, ok=False, reason=f"of {sent} requests sent, {lost} left no sample")]
+    return [Check(name=RECORDED, ok=True, reason=f"{rows} samples, {completed} requests completed, {sent} sent")]
+
+
+def _steady(run: RunEvidence) -> list[Check]:
+    window = run.timeline.windows.get(Phase.STEADY.value)
+    aborted = run.timeline.abort is not None
+    if window is None:
+        return [] if aborted else [Check(name=STEADY, ok=False, reason="there was no steady phase")]
+    requests = requests_in(run.samples, window)
+    if requests.n < STEADY_N_MIN:
+        reason = f"only {requests.n} requests in the steady phase, at least {STEADY_N_MIN} are needed to call it steady"
+        return [] if aborted else [Check(name=STEADY, ok=False, reason=reason)]
+    ok_share = requests.n_ok / requests.n
+    reason = f"{requests.n_ok} of {requests.n} requests succeeded ({ok_share:.2%}); {STEADY_OK_SHARE_MIN:.0%} is needed"
+    return [Check(name=STEADY, ok=ok_share >= STEADY_OK_SHARE_MIN, reason=reason)]
+
+
+def _probes(run: RunEvidence) -> list[Check]:
+    """Only where a claim needs the probe: readings of the lost zone without a gap in which detection could hide."""
+    if not any(hypothesis.metric is Metric.TIME_TO_DETECT for hypothesis in run.hypotheses):
+        return []
+    window, zone = run.timeline.windows.get(Phase.FAULT.value), lost_zone(run.timeline)
+    if window is None or zone is None:
+        if run.timeline.abort is not None:
+            return []
+        return [Check(name=SEEING, ok=False, reason="no fault of this run silences a zone: nothing to detect")]
+    gap_s = longest_gap_s(health_of_zone(run.readings, zone), start_s=window[0], end_s=window[1])
+    reason = f"the longest gap between readings of zone {zone}'s target health in the fault phase was {gap_s:.2f} s"
+    return [Check(name=SEEING, ok=gap_s <= READING_GAP_MAX_S, reason=reason)]
+
+
+def _ours(run: RunEvidence) -> list[Check]:
+    abort = run.timeline.abort
+    if abort is None or abort.by != "failure":
+        return []
+    return [Check(name=OURS, ok=False, reason=abort.reason)]
+
+
+def lost_zone(timeline: Timeline) -> str | None:
+    """The zone that a fault of this run silences."""
+    for effect in timeline.effects.values():
+        if effect.get("kind") == "zone-silent":
+            return str(effect.get("zone"))
+    return None

@@ -1,0 +1,56 @@
+"""The nine runs: every shipped experiment on the hardened lab, on the naive one, and with a fault that does nothing.
+
+Held, refuted, invalid: a framework that never says no has not been tested.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.command import ROOT, Done, stormproof
+
+EXPERIMENTS = ("az-loss", "dependency-timeout", "throttling")
+CONTROLS = {
+    "hardened": ("held", 0, ("lab.variant=hardened",)),
+    "naive": ("refuted", 1, ("lab.variant=naive",)),
+    "no-op": ("invalid", 3, ("lab.variant=hardened", "fault.noop=true")),
+}
+
+# Short enough for CI, long enough for every claim to be decided (see each experiment's notes.md).
+SHORT = ("timeline.steady=8s", "timeline.fault=10s", "timeline.recovery=8s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One of the nine, and what it must come to."""
+
+    experiment: str
+    name: str
+    verdict: str
+    code: int
+    settings: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.experiment}-{self.name}"
+
+
+NINE = tuple(
+    Control(experiment=experiment, name=name, verdict=verdict, code=code, settings=settings)
+    for experiment, (name, (verdict, code, settings)) in itertools.product(EXPERIMENTS, CONTROLS.items())
+)
+
+
+def run_control(
+    control: Control, *, out: Path, more: tuple[str, ...] = (), **extra: str
+) -> tuple[Done, dict[str, Any]]:
+    """Play one control as a user would; the finished command and its JSON document."""
+    settings = [argument for setting in (*control.settings, *more) for argument in ("--set", setting)]
+    done = stormproof(
+        "run", ROOT / "experiments" / control.experiment, "--env", "local", "--json", "--out", out, *settings,
+        timeout_s=400, **extra,
+    )  # fmt: skip
+    return done, done.document if done.out else {}

@@ -1,0 +1,82 @@
+"""A lab for tests: of its own, in its own folder, gone with the tests whatever becomes of them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.lab import control
+from stormproof.lab.processes import Owner
+from stormproof.model.environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningLab:
+    """A lab that is up."""
+
+    directory: Path
+    environment: Environment
+
+    @property
+    def admin(self) -> EnvoyAdmin:
+        """Its Envoy."""
+        proxy = self.environment.proxy
+        assert proxy is not None
+        return EnvoyAdmin(url=proxy.admin_url, node_id=proxy.node_id)
+
+    def client(self, service: str, *, url: str | None = None, attempts: int = 1) -> Any:
+        """A client of its control plane, or of *url*, that makes at most *attempts* attempts."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name=self.environment.aws.region,
+            endpoint_url=url or self.environment.aws.endpoint_url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=Config(
+                proxies={},
+                retries={"mode": "standard", "total_max_attempts": attempts},
+                connect_timeout=5,
+                read_timeout=5,
+            ),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `lab status` says."""
+        return control.status(self.directory)
+
+    def wait_until_whole(self) -> None:
+        """Wait for the lab to heal; fails with its own reason."""
+        until(lambda: self.status()["whole"], why=lambda: self.status()["reason"])
+
+
+def until(is_so: Callable[[], object], *, within_s: float = 20.0, why: Callable[[], object] = str) -> None:
+    """Wait for a condition; fails when it does not come to be in time."""
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"did not come to be within {within_s:g} s: {why()}"
+        time.sleep(0.05)
+
+
+def private_folder() -> Path:
+    """A folder whose name no other lab has."""
+    return Path(tempfile.mkdtemp(prefix="stormproof-test-lab-"))
+
+
+def running_lab(variant: str) -> Iterator[RunningLab]:
+    """A lab, taken down at the end; with this process as its owner, so that a killed test leaves none either."""
+    directory = private_folder()
+    try:
+        environment = control.up(directory, variant=variant, owner=Owner.this_process())
+        yield RunningLab(directory=directory, environment=environment)
+    finally:
+        control.down(directory)
+        shutil.rmtree(directory, ignore_errors=True)

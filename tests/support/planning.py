@@ -1,0 +1,82 @@
+"""An environment and resolved faults, written by hand: what plans are tested against, free of a running lab."""
+
+from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
+from stormproof.model.experiment import Experiment, FaultRequest, Limits, Load, Timeline
+from stormproof.model.plan import ResolvedFault
+from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
+
+
+def make_environment() -> Environment:
+    """Three zones of two instances, three dependencies, a proxy; nothing of it is running."""
+    zones = {
+        zone: tuple(
+            Instance(id=f"i-{zone}{number}", zone=zone, url=f"http://127.0.{index}.{number}:8000") for number in (1, 2)
+        )
+        for index, zone in enumerate("abc", start=1)
+    }
+    dependencies = {
+        name: Dependency(
+            name=name,
+            url=f"http://127.0.0.1:{port}",
+            access_log=f"/lab/{name}.log",
+            service="dynamodb" if name == "cart" else None,
+            delay_percent_key=f"fault.{name}.delay_percent",
+            delay_duration_key=f"fault.{name}.delay_ms",
+            throttle_enabled_key=f"throttle.{name}.enabled",
+            throttle_config_path=f"/lab/throttle-{name}.json",
+        )
+        for name, port in (("recommendations", 9001), ("cart", 9002), ("reviews", 9003))
+    }
+    return Environment(
+        name="local",
+        simulated=True,
+        base_url="http://127.0.0.1:8080",
+        aws=Aws(endpoint_url="http://127.0.0.1:5000", region="eu-central-1", account="123456789012"),
+        proxy=Proxy(admin_url="http://127.0.0.1:9901", node_id="stormproof-test", balancer_cluster="shop"),
+        zones=zones,
+        dependencies=dependencies,
+        variant="hardened",
+    )
+
+
+def make_experiment(
+    *,
+    faults: tuple[FaultRequest, ...] = (FaultRequest(kind="az-loss", arguments={"zone": "a"}, where="e.yaml:9"),),
+    hypotheses: tuple[str, ...] = ("availability during fault >= 99.5%", "time to recover <= 10s"),
+    arrivals_per_s: float | None = 150.0,
+    targets: int = 2,
+) -> Experiment:
+    """An experiment as the loader would make it."""
+    return Experiment(
+        slug="az-loss",
+        title="The shop keeps selling",
+        why="It must.",
+        load=Load(
+            locustfile="/somewhere/experiments/az-loss/load.py",
+            arrivals_per_s=arrivals_per_s,
+            users=None if arrivals_per_s else 40,
+        ),
+        timeline=Timeline(steady_s=15.0, fault_s=20.0, recovery_s=15.0),
+        faults=faults,
+        hypotheses=tuple(parse_hypothesis(text) for text in hypotheses),
+        stop_when=(parse_stop_condition("availability < 50% for 5s"),),
+        limits=Limits(duration_s=180.0, targets=targets),
+        reliability=("rel_fault_isolation_multiaz_region_system",),
+        tags=("zonal",),
+        path="experiments/az-loss/experiment.yaml",
+    )
+
+
+def make_fault(number: int = 1, *, configuration: dict[str, object] | None = None) -> ResolvedFault:
+    """A resolved fault of one target, as a fault's own module would make it."""
+    return ResolvedFault(
+        fault_id=f"{number}-az-loss",
+        kind="az-loss",
+        module="stormproof.faults.az_loss",
+        target={"zone": "a", "instance_ids": [f"i-{number}"], "urls": [f"http://127.0.1.{number}:8000"]},
+        configuration=configuration or {"aws_region": "eu-central-1"},
+        targets=(f"i-{number}",),
+        what=f"stop 1 instance of zone a: i-{number}",
+        undo="start it again",
+        effect={"kind": "zone-silent", "zone": "a"},
+    )
