@@ -1,100 +1,22 @@
-"""The load generator against a real HTTP server in this process: schedule, stalls, deaths, bad locustfiles."""
+"""The load generator against a real HTTP server: schedule, stalls, failures, live levels."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
-from aiohttp import web
 
-from stormproof.errors import LoadError
-from stormproof.load.driver import LoadDriver, LoadPlan, LoadSummary
+from stormproof.load.driver import LoadDriver, LoadPlan
 from stormproof.load.live import LiveSli
 from stormproof.model.experiment import ArrivalProcess, Load
 from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import read_samples
-
-LOCUSTFILE = """
-    from locust import FastHttpUser, task
-
-    class Shopper(FastHttpUser):
-        @task(3)
-        def home(self):
-            self.client.get("/", name="/")
-
-        @task
-        def product(self):
-            self.client.get("/product/1", name="/product")
-"""
-
-
-class Server:
-    """An HTTP server on a thread of its own. Requests that come in during the stall wait for its end."""
-
-    def __init__(self) -> None:
-        self.arrived_at: list[float] = []
-        self.stall: tuple[float, float] = (0.0, 0.0)
-        self.hang = asyncio.Event()
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._start())
-        self._ready.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(self._runner.cleanup())
-
-    async def _start(self) -> None:
-        app = web.Application()
-        app.router.add_route("*", "/hang", self._never)
-        app.router.add_route("*", "/error", self._error)
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4096)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def _answer(self, _: web.Request) -> web.Response:
-        now = time.time()
-        self.arrived_at.append(now)
-        start, end = self.stall
-        if start <= now < end:
-            await asyncio.sleep(end - now)
-        return web.Response(text="ok", headers={"x-zone": "a"})
-
-    async def _error(self, _: web.Request) -> web.Response:
-        return web.Response(status=503, headers={"x-zone": "b"})
-
-    async def _never(self, _: web.Request) -> web.Response:
-        await asyncio.sleep(60)
-        return web.Response()
+from support.load_server import LOCUSTFILE, Server, drive, locustfile, until
 
 
 @pytest.fixture
@@ -107,40 +29,6 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "run").create()
-
-
-def locustfile(folder: Path, text: str = LOCUSTFILE) -> str:
-    path = folder / "load.py"
-    path.write_text(textwrap.dedent(text))
-    return str(path)
-
-
-def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
-    give_up = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < give_up, "the condition did not come true before the deadline"
-        time.sleep(0.02)
-
-
-def drive(
-    run: RunDirectory,
-    load: Load,
-    url: str,
-    *,
-    seconds: float,
-    seed: int = 1,
-    at_start: Callable[[float], None] = lambda start_s: None,
-) -> tuple[LoadSummary, float]:
-    """Run *load* for *seconds*; its summary and its start."""
-    driver = LoadDriver(LoadPlan(load=load, base_url=url, duration_s_max=60, seed=seed), run)
-    try:
-        start_s = driver.start()
-        at_start(start_s)
-        until(lambda: time.time() >= start_s + seconds or not driver.alive(), seconds + 20)
-        assert driver.failure() is None
-        return driver.stop(), start_s
-    finally:
-        driver.kill()
 
 
 def test_a_stall_is_seen_by_the_open_model_and_hidden_by_the_closed_one(server: Server, tmp_path: Path) -> None:
@@ -204,17 +92,18 @@ def test_the_seed_makes_the_load_repeatable(server: Server, tmp_path: Path) -> N
     """Two Poisson loads with one seed have the same instants and tasks; another seed has others."""
     load = Load(locustfile=locustfile(tmp_path), arrivals_per_s=50, process=ArrivalProcess.POISSON)
 
-    def plan(name: str, seed: int) -> list[tuple[float, str]]:
+    def sent(name: str, seed: int) -> tuple[list[float], list[str]]:
         run = RunDirectory(tmp_path / name).create()
         _, start_s = drive(run, load, server.url, seconds=1, seed=seed)
-        samples = read_samples(run)
-        offsets = (samples["scheduled_at"] - start_s).round(4)
-        return list(zip(offsets, samples["endpoint"], strict=True))[:30]
+        samples = read_samples(run).head(30)
+        return list(samples["scheduled_at"] - start_s), list(samples["endpoint"])
 
-    first, second, other = plan("first", 7), plan("second", 7), plan("other", 8)
+    (first_s, first), (second_s, second), (other_s, other) = sent("first", 7), sent("second", 7), sent("other", 8)
 
     assert len(first) == 30
+    assert first_s == pytest.approx(second_s, abs=1e-5)  # a Unix time in a float has steps of 0.2 µs
     assert first == second
+    assert first_s != pytest.approx(other_s, abs=1e-3)
     assert first != other
 
 
@@ -374,117 +263,3 @@ def test_live_levels_follow_the_load(server: Server, run: RunDirectory, tmp_path
     assert p99 is not None
     assert 0 < p99 < 1000
     assert summary.sent >= reading.sent > 0
-
-
-def test_the_load_ends_with_its_conductor(server: Server, run: RunDirectory, tmp_path: Path) -> None:
-    """SIGKILL of the process that started the load ends the workers, and their rows can be read."""
-    script = textwrap.dedent(
-        """
-        import sys, threading
-        from pathlib import Path
-        from stormproof.load.driver import LoadDriver, LoadPlan
-        from stormproof.model.experiment import Load
-        from stormproof.record.layout import RunDirectory
-        load = Load(locustfile=sys.argv[1], arrivals_per_s=50, workers=2)
-        driver = LoadDriver(
-            LoadPlan(load=load, base_url=sys.argv[2], duration_s_max=60, seed=1), RunDirectory(Path(sys.argv[3]))
-        )
-        driver.start()
-        print(*driver.pids(), flush=True)
-        threading.Event().wait(60)
-        """
-    )
-    arguments = [locustfile(tmp_path), server.url, str(run.path)]
-    conductor = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
-    assert conductor.stdout is not None
-    with conductor.stdout:
-        workers = [int(pid) for pid in conductor.stdout.readline().split()]
-    assert len(workers) == 2
-    until(lambda: len(server.arrived_at) > 50)
-
-    conductor.kill()
-    conductor.wait()
-
-    until(lambda: not any(psutil.pid_exists(pid) for pid in workers), 10)
-    assert len(read_samples(run)) > 20
-
-
-def test_a_killed_worker_is_noticed_and_keeps_its_rows(server: Server, run: RunDirectory, tmp_path: Path) -> None:
-    """`kill -9` of a worker: the driver says so, rows up to the last flush stay, and stop still gives an account."""
-    load = Load(locustfile=locustfile(tmp_path), arrivals_per_s=50, workers=2)
-    driver = LoadDriver(LoadPlan(load=load, base_url=server.url, duration_s_max=60, seed=1), run)
-    try:
-        start_s = driver.start()
-        until(lambda: time.time() > start_s + 2)
-        os.kill(driver.pids()[0], signal.SIGKILL)
-        killed_s = time.time()
-        until(lambda: not driver.alive())
-        failure = driver.failure()
-        before = read_samples(run)
-        summary = driver.stop()
-    finally:
-        driver.kill()
-
-    assert failure is not None
-    assert "load worker 0 was killed by signal 9" in failure
-    mine = before[before["worker"] == 0]
-    assert mine["sent_at"].max() > killed_s - 1.0, "at most a second is lost"
-    after = read_samples(run)
-    assert len(after[after["worker"] == 0]) == len(mine)
-    assert not list(run.samples.glob("*.rows"))
-    assert [worker.late_share is None for worker in summary.workers] == [True, False]
-    assert summary.workers[0].sent > 0
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "says"),
-    [
-        ("import locust\n\nboom = 1 / 0\n", 3, "ZeroDivisionError"),
-        ("import locust\ndef broken(:\n", 2, "SyntaxError"),
-        ("import sys\nsys.exit('no')\n", 2, "SystemExit"),
-        ("from locust import FastHttpUser\n", None, "FastHttpUser"),
-        (
-            (
-                "from locust import FastHttpUser, task\nclass U(FastHttpUser):\n    @task\n    def t(self): pass\n"
-                "    def on_start(self):\n        raise KeyError('token')\n"
-            ),
-            6,
-            "KeyError",
-        ),
-        (
-            (
-                "from locust import FastHttpUser, TaskSet, task\nclass U(FastHttpUser):\n    @task\n"
-                "    class Tour(TaskSet):\n        @task\n        def t(self): pass\n"
-            ),
-            None,
-            "the task set Tour",
-        ),
-    ],
-    ids=["raises", "syntax", "exits", "no users", "on_start", "task set"],
-)
-def test_a_bad_locustfile_is_one_clear_error(
-    run: RunDirectory, tmp_path: Path, text: str, line: int | None, says: str
-) -> None:
-    """What is wrong with a locustfile is said with its file, its line and the exception, and no worker stays."""
-    path = locustfile(tmp_path, text)
-    load = Load(locustfile=path, arrivals_per_s=5)
-    driver = LoadDriver(LoadPlan(load=load, base_url="http://127.0.0.1:9", duration_s_max=5, seed=1), run)
-
-    with pytest.raises(LoadError) as caught:
-        driver.start()
-
-    if line is not None:
-        assert f"{path}:{line}: " in caught.value.message
-    assert says in caught.value.message
-    assert "Traceback" not in str(caught.value)
-    assert not any(psutil.pid_exists(pid) for pid in driver.pids())
-
-
-def test_what_a_locustfile_prints_does_not_disturb_the_load(server: Server, run: RunDirectory, tmp_path: Path) -> None:
-    """A locustfile may print; it lands in the log, not between our messages."""
-    path = locustfile(tmp_path, LOCUSTFILE.replace("@task(3)", "print('hello from the file')\n\n        @task(3)", 1))
-
-    summary, _ = drive(run, Load(locustfile=path, arrivals_per_s=20), server.url, seconds=1)
-
-    assert summary.sent > 10
-    assert "hello from the file" in (run.logs / "load-0.log").read_text()

@@ -84,6 +84,8 @@ def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
     low_rank = math.floor(min(low_share, p - half) * len(least))
     # Beyond the largest observation p + half says nothing; the exact interval never goes there.
     high_rank = math.ceil(max(high_share, min(p + half, 1 - 0.5 / n)) * len(most))
+    if _fewer_than_tail(most, p):
+        high_rank = min(high_rank, int(np.count_nonzero(np.isfinite(most))))
     return _with_notes(
         requests,
         Estimate(
@@ -155,6 +157,16 @@ def _readings_of(requests: Requests) -> tuple[Floats, Floats, Floats]:
     longest = np.where(requests.ok, np.nan_to_num(requests.latency_ms, nan=math.inf), math.inf)
     most = np.sort(np.concatenate((longest, np.full(elsewhere, math.inf))))
     return taken, least, most
+
+
+def _fewer_than_tail(most: Floats, p: float) -> bool:
+    """Whether those that never ended are, with 97.5 % confidence, fewer than the share above the quantile *p*.
+
+    Then the quantile lies among the answered ones, and the longest of these is as far as its interval can go: ranks
+    that the noise between blocks pushes beyond are those of a sample's end, not of a failure.
+    """
+    endless = len(most) - int(np.count_nonzero(np.isfinite(most)))
+    return clopper_pearson(endless, len(most))[1] < 1 - p
 
 
 def _ranked(ordered: Floats, rank: int) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import activity, aws
+from stormproof.faults.direct import open_direct
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -171,7 +171,7 @@ class AzLoss:
 def _answers(url: str) -> str | None:
     """None when the instance at *url* answers, else why not."""
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=LOOK_TIMEOUT_S):  # noqa: S310 - the plan's own URL
+        with open_direct(f"{url}/healthz", timeout_s=LOOK_TIMEOUT_S):
             return None
     except urllib.error.HTTPError:
         return None  # it answers, if only to complain: there is power

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import activity
+from stormproof.faults.direct import open_direct
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
@@ -129,7 +130,7 @@ class DependencyTimeout:
         request = urllib.request.Request(self.url, headers={"x-stormproof-canary": "1"})  # noqa: S310 - the plan's own URL
         begun = time.monotonic()
         try:
-            with urllib.request.urlopen(request, timeout=patience_s) as answer:  # noqa: S310
+            with open_direct(request, timeout_s=patience_s) as answer:
                 outcome = f"answered {answer.status}"
         except urllib.error.HTTPError as error:
             outcome = f"answered {error.code}"

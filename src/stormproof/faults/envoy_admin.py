@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stormproof.errors import FaultError, IdentityError
+from stormproof.faults.direct import open_direct
 
 TIMEOUT_S = 3.0
-# The admin interface listens on loopback: never through a proxy, whatever the machine's settings say.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ class EnvoyAdmin:
     def _request(self, method: str, path: str) -> str:
         request = urllib.request.Request(self.url + path, method=method, data=b"" if method == "POST" else None)  # noqa: S310 - the URL is the environment's, checked to be http by its model
         try:
-            with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
+            with open_direct(request, timeout_s=TIMEOUT_S) as answer:
                 return str(answer.read().decode())
         except (urllib.error.URLError, OSError, TimeoutError) as error:
             raise FaultError(

@@ -181,10 +181,11 @@ def _claims(findings: Sequence[Finding], outcome: Outcome) -> tuple[str, ...]:
 def _of_journal(run: RunDirectory) -> _Judgement:
     timeline = read_timeline([row for row in read_events(run.events) if "event" in row])
     judged = judge_journal(read_journal(run.journal))
-    failed = [check for check in judged.checks if not check.ok]
-    aborted = judged.interrupted or timeline.abort is not None
+    checks = judged.checks
     if timeline.abort is not None and timeline.abort.by == "failure":
-        failed.append(Check(name=validity.OURS, ok=False, reason=timeline.abort.reason))
+        checks = (*checks, Check(name=validity.OURS, ok=False, reason=timeline.abort.reason))
+    failed = [check for check in checks if not check.ok]
+    aborted = judged.interrupted or timeline.abort is not None
     if judged.finding is None:
         findings: tuple[Finding, ...] = ()
     elif failed and judged.finding.outcome is not Outcome.INCONCLUSIVE:
@@ -200,7 +201,7 @@ def _of_journal(run: RunDirectory) -> _Judgement:
         reasons=_reasons(outcome, findings, failed, abort) if findings or failed or abort else (judged.why,),
         findings=findings,
         confirmations=timeline.confirmations,
-        checks=judged.checks,
+        checks=checks,
         windows={},
     )
 

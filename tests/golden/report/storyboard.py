@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "WINDOWS", "ZERO_S", "aborted", "bare", "confirmation", "events", "finding", "foreign", "held", "hostile", "invalid",
-    "refuted", "samples", "verdict", "write_run",
+    "WINDOWS", "ZERO_S", "aborted", "bare", "confirmation", "events", "finding", "foreign", "held", "hostile",
+    "invalid", "refuted", "samples", "verdict", "write_run",
 ]  # fmt: skip
 
 

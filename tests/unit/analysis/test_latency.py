@@ -124,3 +124,21 @@ def test_a_window_without_five_blocks_has_no_mean() -> None:
 
     assert estimate.value is None
     assert "needs at least 5 s" in estimate.reason
+
+
+def test_a_few_failures_leave_the_upper_end_closed() -> None:
+    """Ten of 3,000 failed: surely fewer than the hundredth above p99, however noisy the blocks; forty are not."""
+    rng = np.random.default_rng(2)
+    level = np.repeat(rng.normal(0, 0.5, 10), 300)
+    latency = np.exp(3 + level + rng.normal(0, 0.2, 3000))
+    found = []
+    for failures in (0, 10, 40):
+        ok = np.ones(3000, dtype=bool)
+        ok[:failures] = False
+        found.append(quantile_between_blocks(requests_of(latency, ok), 0.99).high)
+
+    none, few, many = found
+    assert none is not None
+    assert few is not None
+    assert none <= few < math.inf
+    assert many == math.inf

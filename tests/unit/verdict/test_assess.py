@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,65 @@ def test_no_run_directory(tmp_path: Path, content: str | None) -> None:
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunDirectoryError):
         assess(RunDirectory(tmp_path))
+
+
+def rewrite_events(run: RunDirectory, change: Callable[[dict[str, Any]], None]) -> None:
+    rows = [json.loads(line) for line in run.events.read_text().splitlines()]
+    for row in rows:
+        change(row)
+    run.events.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_load_missing_in_one_phase_is_not_hidden_by_the_others(tmp_path: Path) -> None:
+    """96 % sent overall, 90 % in the fault phase: the claim about the fault was not tested."""
+    run = SyntheticRun().write(tmp_path / "run")
+
+    def withhold(row: dict[str, Any]) -> None:
+        for worker in row.get("workers", []) if row["event"] == "load.stopped" else []:
+            for second in worker["per_second"]:
+                if START_S + 17 <= second[0] < START_S + 37:
+                    second[2] = 90
+            worker["sent"] = sum(second[2] for second in worker["per_second"])
+            assert worker["sent"] / worker["offered"] > 0.95
+
+    rewrite_events(run, withhold)
+    verdict = assess(run)
+
+    assert verdict.outcome is INVALID
+    assert failed_checks(verdict) == ["load delivered"]
+    assert "90.0% in fault" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_closed_model_must_be_heard_in_every_phase(tmp_path: Path, quiet: bool) -> None:
+    """Nothing is offered on a schedule; a phase without a request is all that can be missed."""
+    stretches = NAIVE[:1] + NAIVE[2:] if quiet else None
+    run = SyntheticRun(stretches=stretches, hypotheses=["availability during steady >= 99%"]).write(tmp_path / "run")
+
+    def close(row: dict[str, Any]) -> None:
+        if row["event"] == "load.started":
+            row.update(model="closed", users=40, offered_per_s=None)
+
+    rewrite_events(run, close)
+    verdict = assess(run)
+
+    assert ("load delivered" in failed_checks(verdict)) is quiet
+    assert verdict.outcome is (INVALID if quiet else HELD)
+
+
+def test_two_faults_are_one_fault_phase(tmp_path: Path) -> None:
+    """From the first onset to the last sighting that one is gone; both must be felt."""
+    run = SyntheticRun().write(tmp_path / "run")
+    second = []
+    for line in run.events.read_text().splitlines():
+        row = json.loads(line)
+        if row["event"].startswith("fault."):
+            row |= {"fault_id": "2-az-loss", "at": row["at"] + 3, "effect": {}}
+            second.append(row | ({"last_ok_at": row["last_ok_at"] + 3} if "last_ok_at" in row else {}))
+    with run.events.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in second)
+    verdict = assess(run)
+
+    assert verdict.outcome is HELD
+    assert verdict.windows["fault"] == (START_S + 17, START_S + 40)
+    assert [confirmation.fault_id for confirmation in verdict.confirmations] == ["1-az-loss", "2-az-loss"]
