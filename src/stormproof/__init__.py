@@ -13,9 +13,7 @@ __all__ = ["__version__", "judge"]
 __version__ = "0.1.0"
 
 
-def judge(
-    samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]
-) -> pd.DataFrame:
+def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]) -> pd.DataFrame:
     """Hold *hypotheses* against *samples*; one row a hypothesis.
 
     *samples* has the columns of `docs/reference/samples.md`, times in Unix seconds; *windows* maps a phase to

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from controls.nine import NINE, SHORT, Control, run_control
 from support.command import stormproof
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.command import ROOT, started, stormproof, variables, wait_for
 from support.lab import RunningLab
 

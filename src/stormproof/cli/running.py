@@ -222,18 +222,22 @@ def undo(
         typer.Argument(metavar="[LEDGER]...", help="Ledgers, or run directories.", show_default=False),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Only say what is still to be undone.")] = False,
+    env: Annotated[
+        str | None, typer.Option("--env", help="Only what is outstanding in this environment.", show_default=False)
+    ] = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Undo what earlier runs left broken. Exit 0 only when nothing is left to undo, else 69.
 
-    Without LEDGER, every ledger under the runs' folder is read.
+    Without LEDGER, every ledger that this user's runs have left open, and every one under the runs' folder.
     """
     from stormproof.faults.activity import undo_outstanding
     from stormproof.faults.ledger import Ledger
+    from stormproof.faults.outstanding import settle
 
     rows: list[dict[str, Any]] = []
-    for path in _ledger_paths(ledgers, runs_folder(out)):
+    for path in _ledger_paths(ledgers, runs_folder(out), env):
         ledger = Ledger(path)
         if list_:
             rows += [
@@ -244,6 +248,7 @@ def undo(
         else:
             results = undo_outstanding(ledger, events_path=path.with_name("events.jsonl"), who="undo")
             rows += [{"ledger": str(path), **result} for result in results]
+            settle(path)
     left = [row for row in rows if not row["undone"]]
     if as_json:
         print_json({"outstanding" if list_ else "results": rows, "left": len(left)})
@@ -256,9 +261,12 @@ def undo(
     return UnavailableError.exit_code if left else 0
 
 
-def _ledger_paths(given: list[Path] | None, folder: Path) -> list[Path]:
+def _ledger_paths(given: list[Path] | None, folder: Path, env: str | None) -> list[Path]:
+    from stormproof.faults.outstanding import remembered
+
     if not given:
-        return sorted(folder.glob("*/*/ledger.jsonl"))
+        under = [] if env else folder.resolve().glob("*/*/ledger.jsonl")
+        return sorted({*remembered(env), *under})
     paths = [path / "ledger.jsonl" if path.is_dir() else path for path in given]
     for path in paths:
         if not path.is_file():

@@ -5,13 +5,18 @@ Called from the thin Chaos Toolkit activities of each fault, and, for the undo, 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stormproof.errors import FaultError
+from stormproof.errors import FaultError, IdentityError
+from stormproof.faults.aws import is_loopback
+from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
 from stormproof.faults.onset import Watch
 from stormproof.faults.protocol import Fault, Seen
@@ -131,11 +136,17 @@ def undo_outstanding(
 def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: str) -> dict[str, Any]:
     def say(event: str, **fields: Any) -> None:
         if events_path is not None:
-            events.record_event(events_path, event, who=who, fault_id=entry.fault_id, kind=entry.kind, **fields)
+            with contextlib.suppress(OSError):  # a full disk must not keep anything broken
+                events.record_event(events_path, event, who=who, fault_id=entry.fault_id, kind=entry.kind, **fields)
+
+    def result(step: str, reason: str = "") -> dict[str, Any]:
+        with contextlib.suppress(OSError):  # then it stays outstanding, and the next undo finds nothing to do
+            ledger.note(entry.fault_id, step, reason=reason)
+        return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": step == "undone", "reason": reason}
 
     from stormproof.faults import catalogue  # the catalogue knows the faults, which know this module
 
-    ledger.note(entry.fault_id, "undoing")
+    result("undoing")
     say(events.FAULT_UNDOING, at=time.time())
     try:
         fault = catalogue.bind(entry.kind, entry.target, entry.configuration)
@@ -143,19 +154,54 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
         fault.revert(entry.prior)
         say(events.FAULT_UNDONE, at=time.time())
     except Exception as error:  # noqa: BLE001 - one entry that fails must not stop the undo of the others
+        if vanished(entry.configuration):
+            return result("undone", "the lab it was in is gone, and the fault with it")
         reason = f"{type(error).__name__}: {error}"
-        ledger.note(entry.fault_id, "undo-failed", reason=reason)
         say(events.FAULT_NOT_GONE, reason=reason)
-        return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": False, "reason": reason}
+        return result("undo-failed", reason)
     watch = Watch(fault, until=Seen.WHOLE).start()
     if not watch.wait(GONE_WITHIN_S):
         reason = f"undone, but still seen from outside after {GONE_WITHIN_S:g} s"
-        ledger.note(entry.fault_id, "undo-failed", reason=reason)
         say(events.FAULT_NOT_GONE, reason=reason, evidence=dict(watch.look.evidence) if watch.look else {})
-        return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": False, "reason": reason}
-    ledger.note(entry.fault_id, "undone")
+        return result("undo-failed", reason)
+    done = result("undone")
     say(events.FAULT_GONE, at=watch.seen_at, evidence=dict(watch.look.evidence) if watch.look else {})
-    return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": True, "reason": ""}
+    return done
+
+
+def vanished(configuration: Mapping[str, Any]) -> bool:
+    """Whether the lab that *configuration* points into is no more.
+
+    Only for a lab: every endpoint is on this machine, and each refuses connections or, where the port has been
+    taken since, is an Envoy with another node id. Anything further away is never taken for gone.
+    """
+    urls = [str(value) for key, value in configuration.items() if key.endswith("_url") and value]
+    if not urls or not all(is_loopback(url) for url in urls):
+        return False
+    return all(_nobody_listens(url) or _is_another(url, configuration) for url in urls)
+
+
+def _nobody_listens(url: str) -> bool:
+    parts = urllib.parse.urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=1):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False  # it hangs: there is somebody
+
+
+def _is_another(url: str, configuration: Mapping[str, Any]) -> bool:
+    if url != configuration.get("envoy_admin_url"):
+        return False
+    try:
+        EnvoyAdmin(url=url, node_id=str(configuration.get("envoy_node_id"))).identify()
+    except IdentityError:
+        return True
+    except FaultError:
+        return False
+    return False
 
 
 def _path(configuration: Mapping[str, Any], key: str, default: str) -> Path:

@@ -85,7 +85,7 @@ def client(service: str, configuration: Mapping[str, Any], *, attempts: int = 3,
                 connect_timeout=timeout_s,
                 read_timeout=timeout_s,
                 user_agent_extra="stormproof",
-                **({"proxies": {}} if endpoint and is_loopback(str(endpoint)) else {}),
+                proxies={} if endpoint and is_loopback(str(endpoint)) else None,  # None: as the process is set up
             ),
         )
 

@@ -118,8 +118,7 @@ class Ledger:
     @contextlib.contextmanager
     def locked(self, *, deadline_s: float = 30.0) -> Iterator[None]:
         """Hold the right to undo; the kernel gives it back when the holder dies, however it dies."""
-        lock = self.path.with_suffix(self.path.suffix + ".lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)  # no file of its own: the disk may be full
         try:
             give_up_at = time.monotonic() + deadline_s
             while True:
@@ -128,7 +127,9 @@ class Ledger:
                     break
                 except BlockingIOError:
                     if time.monotonic() > give_up_at:
-                        raise FaultError(f"{lock}: another process has been undoing for {deadline_s:g} s") from None
+                        raise FaultError(
+                            f"{self.path}: another process has been undoing for {deadline_s:g} s"
+                        ) from None
                     time.sleep(0.02)
             yield
         finally:

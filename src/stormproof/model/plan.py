@@ -14,7 +14,9 @@ class ResolvedFault:
     fault_id: str  # "1-az-loss": position and kind
     kind: str
     module: str  # dotted name of the Chaos Toolkit activities: inject, confirm, undo
-    target: Mapping[str, Any]  # what is touched and how: inject(fault_id, noop, target), confirm(target), undo(fault_id)
+    target: Mapping[
+        str, Any
+    ]  # what is touched and how: inject(fault_id, noop, target), confirm(target), undo(fault_id)
     configuration: Mapping[str, Any]  # endpoints the activities need: goes into `configuration`
     targets: tuple[str, ...]  # what is touched, as ids
     what: str  # "stop 2 instances in zone a: i-1, i-2"

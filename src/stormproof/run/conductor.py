@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stormproof.errors import StormproofError
-from stormproof.faults import activity
+from stormproof.faults import activity, outstanding
 from stormproof.faults.ledger import Ledger
 from stormproof.load.driver import LoadDriver, LoadPlan
 from stormproof.load.live import LiveSli, StopWatch
@@ -26,6 +26,7 @@ from stormproof.record.arrivals import collect_arrivals
 from stormproof.record.layout import RunDirectory
 from stormproof.run.children import Child
 from stormproof.run.follow import Follower
+from stormproof.run.guard import Guard
 from stormproof.run.interrupt import Interrupts
 from stormproof.run.prober import start_prober
 from stormproof.run.progress import Live, Progress
@@ -35,6 +36,7 @@ LIVE_WINDOW_S = 2.0  # what the progress line averages over
 # The player starts this long before the steady window opens: imports take most of it.
 PLAYER_LEAD_S = 1.5
 PLAYER_ROLLBACK_S = 20.0  # on interruption: then the conductor undoes by itself
+FINISH_LEASE_S = 120.0  # what the watchdog grants the undo before it takes over
 DRAIN_ON_ABORT_S = 1.0
 
 
@@ -59,10 +61,12 @@ class Conductor:
     run: RunDirectory
     progress: Progress
     process_environment: Mapping[str, str]
+    environment_key: str  # what is locked and may hold outstanding faults: the environment, in the lab that lab
     _state: _State = field(default_factory=_State)
     _player: Child | None = None
     _prober: Child | None = None
     _load: LoadDriver | None = None
+    _guard: Guard | None = None
     _live: LiveSli = field(init=False)
     _log_offsets: dict[str, int] = field(default_factory=dict)
     _started_s: float = 0.0  # monotonic
@@ -85,7 +89,8 @@ class Conductor:
             return undone
 
     def _start(self) -> None:
-        """Probes and load first: the world is watched before it is touched."""
+        """Probes, watchdog and load first: the world is watched, and guarded, before it is touched."""
+        outstanding.register(self.run.ledger, environment=self.environment_key)
         for dependency in self.environment.dependencies.values():
             if dependency.access_log and (path := Path(dependency.access_log)).exists():
                 self._log_offsets[dependency.name] = path.stat().st_size
@@ -103,7 +108,12 @@ class Conductor:
             env=dict(self.process_environment),
             on_aggregate=self._live.add,
         )
+        self._guard = Guard.start(
+            self.run, duration_s_max=self.experiment.limits.duration_s, environment=self.process_environment
+        )
         at = self._load.start()
+        self._guard.beat()
+        self._event("watchdog.alive", pid=self._guard.pid)
         self._event(
             events.LOAD_STARTED,
             at=at,
@@ -132,6 +142,10 @@ class Conductor:
 
     def _over(self, interrupts: Interrupts, stop_watches: list[StopWatch], deadline_s: float) -> bool:
         now = time.time()
+        if self._guard is not None:
+            self._guard.beat()
+            if not self._guard.alive():
+                return self._abort("the watchdog died; without it nothing may stay broken", by="failure")
         if interrupts.reason:
             return self._abort(interrupts.reason, by="person")
         if time.monotonic() > deadline_s:
@@ -179,8 +193,10 @@ class Conductor:
                 "STORMPROOF_LEDGER": str(self.run.ledger),
                 "STORMPROOF_EVENTS": str(self.run.events),
             },
-            orphan_signal=signal.SIGINT,  # chaoslib plays the rollbacks on it
+            orphan_signal=signal.SIGKILL,  # a half-played inject must not go on beside the watchdog's undo
         )
+        if self._guard is not None:
+            self._guard.watch_player(self._player.process.pid)
 
     def _learn(self, row: dict[str, Any]) -> None:
         """Take in one event, written by the player."""
@@ -223,6 +239,22 @@ class Conductor:
 
         Runs with signals remembered, not raised: nothing interrupts the undo.
         """
+        if self._guard is not None:
+            self._guard.beat(FINISH_LEASE_S)
+        undone = self._undo()
+        if self._guard is not None:
+            self._guard.clean()
+        self._stop_load()
+        if self._prober is not None:
+            code = self._prober.end(signal.SIGTERM, within_s=5)
+            self._event("prober.ended", exit_code=code)
+        self._gather_arrivals()
+        self._event(events.RUN_ENDED, at=time.time(), undone=undone)
+        self.progress.close()
+        return undone
+
+    def _undo(self) -> bool:
+        """End the player, whose rollbacks undo, and undo what it has left; whether nothing is."""
         if self._player is not None:
             interrupted = self._player.running
             code = (
@@ -231,18 +263,11 @@ class Conductor:
                 else self._player.collect(within_s=1)
             )
             self._event("player.ended", exit_code=code, interrupted=interrupted)
-        results = activity.undo_outstanding(Ledger(self.run.ledger), events_path=self.run.events, who="conductor")
-        for result in results:
+        ledger = Ledger(self.run.ledger)
+        for result in activity.undo_outstanding(ledger, events_path=self.run.events, who="conductor"):
             self.progress.say(f"undo     {result['fault_id']}: {'done' if result['undone'] else result['reason']}")
-        self._stop_load()
-        if self._prober is not None:
-            code = self._prober.end(signal.SIGTERM, within_s=5)
-            self._event("prober.ended", exit_code=code)
-        self._gather_arrivals()
-        undone = not Ledger(self.run.ledger).outstanding()
-        self._event(events.RUN_ENDED, at=time.time(), undone=undone)
-        self.progress.close()
-        return undone
+        outstanding.settle(self.run.ledger)
+        return not ledger.outstanding()
 
     def _stop_load(self) -> None:
         if self._load is None:
@@ -278,4 +303,7 @@ class Conductor:
         )
 
     def _event(self, name: str, **fields: Any) -> None:
-        events.record_event(self.run.events, name, who="conductor", **fields)
+        try:
+            events.record_event(self.run.events, name, who="conductor", **fields)
+        except OSError as error:  # a full disk must not keep anything broken; the verdict will miss what is missing
+            self.progress.say(f"event {name} could not be written: {error}")

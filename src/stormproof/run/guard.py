@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -62,7 +63,9 @@ class Guard:
         while not guard._listen():
             if process.poll() is not None or time.monotonic() > give_up_at:
                 process.kill()
-                raise UnavailableError(f"the watchdog did not start; see {run.logs / 'watchdog.log'}; nothing was broken")
+                raise UnavailableError(
+                    f"the watchdog did not start; see {run.logs / 'watchdog.log'}; nothing was broken"
+                )
             time.sleep(0.02)
         guard.beat()
         return guard
@@ -90,10 +93,8 @@ class Guard:
         """Say that nothing is left to undo, and let it go."""
         self._tell("clean")
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):
             self.process.stdin.close()
-        except OSError:
-            pass
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -102,10 +103,8 @@ class Guard:
 
     def _tell(self, text: str) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError, ValueError):  # it died: `alive` says so, and the run is aborted for it
             os.write(self.process.stdin.fileno(), text.encode() + b"\n")
-        except (OSError, ValueError):  # it died: `alive` says so, and the run is aborted for it
-            return
 
     def _listen(self) -> bool:
         assert self.process.stdout is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +14,16 @@ import psutil
 
 from stormproof.errors import UnavailableError
 from stormproof.record.atomic import write_json
+from stormproof.record.state import state_folder
 
 # A run outlives its limit only if its conductor hangs; by then nobody may rely on its lock.
 GRACE_S = 120.0
 
 
 def lock_folder() -> Path:
-    """Where the locks of this user's environments are; made on demand, readable by nobody else."""
-    folder = Path(
-        os.environ.get("STORMPROOF_STATE_DIR") or Path(tempfile.gettempdir()) / f"stormproof-{os.getuid()}-locks"
-    )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Where the locks of this user's environments are."""
+    folder = state_folder() / "locks"
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

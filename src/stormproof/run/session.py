@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from stormproof.faults.aws import simulated_environment
+from stormproof.faults.outstanding import refuse_if_any
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
 from stormproof.model.plan import RunPlan
@@ -45,6 +46,7 @@ def run_experiment(
     run_id = new_run_id(experiment.slug)
     run = RunDirectory(asked.out.resolve() / experiment.slug / run_id)
     with environment_lock(lock_name(environment), run=run.path, duration_s_max=experiment.limits.duration_s):
+        refuse_if_any(lock_name(environment))
         run.create()
         about = About(
             run_id=run_id,
@@ -70,6 +72,7 @@ def run_experiment(
             run=run,
             progress=progress,
             process_environment=child_environment(environment),
+            environment_key=lock_name(environment),
         ).conduct()
         write_json(run.run_json, {**document, "ended_at": now_text()})
     return run

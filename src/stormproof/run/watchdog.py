@@ -107,12 +107,15 @@ def _say(word: str) -> None:
 
 
 def _kill(pid: int, created: float) -> None:
+    give_up_at = time.monotonic() + KILLED_WITHIN_S
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - created) < 1:
             process.kill()
-            process.wait(KILLED_WITHIN_S)
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+            # A zombie does nothing any more; nobody may be there to reap it, so its end is not waited for.
+            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up_at:
+                time.sleep(0.005)
+    except psutil.NoSuchProcess:
         return
 
 

@@ -81,7 +81,9 @@ def read_run_json(run: RunDirectory) -> dict[str, Any]:
 
 def _of_experiment(run: RunDirectory) -> _Judgement:
     experiment = load_experiment(run.spec, variables={}, check_files=False)
-    samples, arrivals = read_samples(run), read_arrivals(run)
+    samples = read_samples(run)
+    # None, not empty, where none were gathered: nobody knows, which is not the same as nobody called.
+    arrivals = read_arrivals(run) if any(run.arrivals.glob("*.parquet")) else None
     readings = read_lines(run.readings)
     last = float(samples["scheduled_at"].max()) if len(samples) else None
     events = [row for row in read_events(run.events) if "event" in row]

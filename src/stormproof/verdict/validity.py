@@ -75,7 +75,7 @@ def _faults(run: RunEvidence) -> list[Check]:
         if not confirmation.felt and timeline.abort is not None and confirmation.fault_id not in timeline.denied:
             continue  # the abort came before anyone could see it
         checks.append(Check(name=FELT, ok=confirmation.felt, reason=f"{confirmation.fault_id}: {confirmation.reason}"))
-        if confirmation.felt and not _cut_short(confirmation, timeline):
+        if confirmation.felt and not _cut_short(confirmation, timeline) and not _unseen(confirmation, run):
             sighting = effect_seen(timeline.effects.get(confirmation.fault_id, {}), confirmation, evidence)
             reason = f"{confirmation.fault_id}: {sighting.reason}"
             checks.append(Check(name=SHOWN, ok=sighting.seen, reason=reason))
@@ -91,6 +91,12 @@ def _cut_short(confirmation: Confirmation, timeline: Timeline) -> bool:
     if timeline.abort is None or confirmation.felt_at is None:
         return False
     return timeline.abort.at_s < confirmation.felt_at + 2.0
+
+
+def _unseen(confirmation: Confirmation, run: RunEvidence) -> bool:
+    """Whether the effect would show in arrivals that a run cut off (its conductor killed) never gathered."""
+    kind = str(run.timeline.effects.get(confirmation.fault_id, {}).get("kind"))
+    return run.timeline.abort is not None and run.arrivals is None and kind.startswith(("arrivals-", "client-"))
 
 
 def _load(run: RunEvidence) -> list[Check]:

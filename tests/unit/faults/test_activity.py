@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import file_fault
 
 from stormproof.errors import FaultError, IdentityError
 from stormproof.faults import activity, catalogue
 from stormproof.faults.ledger import Ledger
 from stormproof.record import events
+from support import file_fault
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from stormproof.run import lock
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Locks of our own."""
     monkeypatch.setenv("STORMPROOF_STATE_DIR", str(tmp_path))
-    return tmp_path
+    return lock.lock_folder()
 
 
 def test_second_run_is_refused_and_told_what_to_type(folder: Path) -> None:
