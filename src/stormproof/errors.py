@@ -4,7 +4,8 @@
 
     StormproofError                 70  our own failure
     ├─ UsageError                   64  the command line asks for something that cannot be
-    │  └─ NotInThisVersionError     64  planned, documented, not built yet
+    │  ├─ NotInThisVersionError     64  planned, documented, not built yet
+    │  └─ GuardrailError            64  the environment does not allow it; nothing was touched
     ├─ InputError                   65  a file or value that we were given is wrong
     │  ├─ SpecError                     an experiment or environment file
     │  ├─ HypothesisError               the text of a hypothesis or stop condition
@@ -49,6 +50,10 @@ class NotInThisVersionError(UsageError):
 
     def __init__(self, command: str) -> None:
         super().__init__(f"`stormproof {command}` is not in this version", hint="see CHANGELOG.md, 'Not yet'")
+
+
+class GuardrailError(UsageError):
+    """The environment's guardrails do not allow what was asked for; nothing was touched."""
 
 
 class InputError(StormproofError):

@@ -44,6 +44,28 @@ def running_lab() -> Environment | None:
         return None
 
 
+def planning_environment(file: EnvironmentFile) -> Environment:
+    """What *file*'s experiments are planned against: the lab that is up, else one as `run` would bring up.
+
+    Of the latter the shape is true and the ids and ports are examples, which is said on stderr.
+    """
+    there = running_lab()
+    if there is not None:
+        return there
+    from stormproof.lab import control
+    from stormproof.lab.topology import Reservations, choose_topology, resolve
+
+    sys.stderr.write(
+        "no lab is up: ids and ports below are examples of the lab that a run brings up for itself"
+        " (to play a compiled plan: stormproof lab up, then compile again)\n"
+    )
+    reservations = Reservations()
+    try:
+        return resolve(choose_topology(file.variant, reservations), control.default_directory())
+    finally:
+        reservations.close()
+
+
 @contextlib.contextmanager
 def lab_environment(file: EnvironmentFile, *, variant_asked: bool, say: bool = True) -> Iterator[Environment]:
     """The lab of *file*: the running one if it fits, else one of our own that goes when we do.

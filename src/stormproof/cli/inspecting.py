@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stormproof.cli.environments import find_environment, running_lab
+from stormproof.cli.environments import find_environment, planning_environment
 from stormproof.cli.printing import print_json
 from stormproof.cli.running import EnvOption, JsonOption, OutOption, SetOption, SpecArgument
 from stormproof.errors import LabError, NotInThisVersionError, StormproofError, UsageError
@@ -31,12 +31,8 @@ def _load(spec: Path, overrides: Overrides) -> Experiment:
 
 
 def _environment(env: str, spec: Path, overrides: Overrides) -> Environment:
-    """The environment to plan against: for the lab, the one that is up."""
-    find_environment(env, spec=spec, lab_overrides=overrides.lab)
-    there = running_lab()
-    if there is None:
-        raise LabError("planning resolves every name against the lab, and no lab is up", hint="stormproof lab up")
-    return there
+    """The environment to plan against."""
+    return planning_environment(find_environment(env, spec=spec, lab_overrides=overrides.lab))
 
 
 def validate(

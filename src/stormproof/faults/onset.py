@@ -20,7 +20,7 @@ class Watch:
     fault: Fault
     until: Seen
     streak: int = 1
-    last_before_at: float | None = None  # Unix s: start of the last look that did not show `until`
+    last_before_at: float | None = None  # Unix s: start of the last look at the whole old state
     seen_at: float | None = None  # Unix s: start of the first look of the streak
     look: Look | None = None  # the latest look
     looks: int = 0
@@ -69,6 +69,7 @@ class Watch:
                     return
             else:
                 first_of_streak, count = None, 0
-                self.last_before_at = at
+                if look.seen is not Seen.PARTIAL:  # half broken is not whole: it belongs to the fault already
+                    self.last_before_at = at
             self.looks += 1
             self._stop.wait(self.fault.gap_s)

@@ -36,6 +36,11 @@ AWS_DEPENDENCIES: Mapping[str, str] = {
     "ec2": "ec2",
 }
 DEPENDENCIES = (*HTTP_DEPENDENCIES, *AWS_DEPENDENCIES)
+# What the lab's TLS endpoints have for a certificate; "valid" is the control: all else equal, it must work.
+CERTIFICATES = ("expired", "wrong-host", "self-signed", "valid")
+# Where a client of ours comes from when its request must not count as the workload's and cannot say so itself.
+CANARY_SOURCE = "127.83.0.1"
+RESET_CLUSTER = "resetter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,9 @@ class Topology:
     moto: Address
     backends: Mapping[str, Address]  # HTTP dependency → its process
     proxies: Mapping[str, Address]  # dependency → its listener in Envoy
+    resolver: Address  # a name server (over TCP) that knows no name
+    resetter: Address  # takes a request and resets the connection
+    tls: Mapping[str, Address]  # certificate → an endpoint that has it
 
     def to_document(self) -> dict[str, Any]:
         """As JSON-ready data; `from_document` reads it back."""
@@ -97,6 +105,9 @@ class Topology:
             moto=Address(**document["moto"]),
             backends={name: Address(**row) for name, row in document["backends"].items()},
             proxies={name: Address(**row) for name, row in document["proxies"].items()},
+            resolver=Address(**document["resolver"]),
+            resetter=Address(**document["resetter"]),
+            tls={name: Address(**row) for name, row in document["tls"].items()},
         )
 
 
@@ -168,6 +179,9 @@ def choose_topology(variant: str, reservations: Reservations) -> Topology:
         moto=reservations.take("127.0.0.1"),
         backends={name: reservations.take("127.0.0.1") for name in HTTP_DEPENDENCIES},
         proxies={name: reservations.take("127.0.0.1") for name in DEPENDENCIES},
+        resolver=reservations.take("127.0.0.1"),
+        resetter=reservations.take("127.0.0.1"),
+        tls={name: reservations.take("127.0.0.1") for name in CERTIFICATES},
     )
 
 
@@ -191,6 +205,16 @@ def abort_status_key(dependency: str) -> str:
     return f"lab.{dependency}.abort_status"
 
 
+def dns_percent_key(dependency: str) -> str:
+    """Envoy runtime key: the share of calls to *dependency* whose host name is looked up in vain, 0…100."""
+    return f"lab.{dependency}.dns_percent"
+
+
+def tls_percent_key(dependency: str, certificate: str) -> str:
+    """Envoy runtime key: the share of calls to *dependency* that go to the TLS endpoint with *certificate*, 0…100."""
+    return f"lab.{dependency}.tls_{certificate.replace('-', '_')}_percent"
+
+
 def throttle_key(dependency: str) -> str:
     """Envoy runtime key: the share of calls to *dependency* that need a token of the bucket, 0…100."""
     return f"lab.{dependency}.throttle_percent"
@@ -206,6 +230,26 @@ def bucket_path(directory: Path, dependency: str) -> Path:
     return directory / "buckets" / f"{dependency}.json"
 
 
+def latency_name(dependency: str) -> str:
+    """The name of the filter that draws the latency of each call to *dependency*."""
+    return f"latency.{dependency}"
+
+
+def latency_path(directory: Path, dependency: str) -> Path:
+    """The file that holds that filter."""
+    return directory / "latency" / f"{dependency}.json"
+
+
+def listeners_path(directory: Path) -> Path:
+    """The file that holds the listeners in front of the dependencies."""
+    return directory / "listeners" / "listeners.json"
+
+
+def tls_path(directory: Path) -> Path:
+    """The folder of the lab's certificates."""
+    return directory / "tls"
+
+
 def access_log_path(directory: Path, dependency: str) -> Path:
     """The access log of *dependency*'s listener: the source of arrivals."""
     return directory / "arrivals" / f"{dependency}.jsonl"
@@ -219,7 +263,14 @@ def resolve(topology: Topology, directory: Path) -> Environment:
         simulated=True,
         base_url=topology.balancer.url,
         aws=Aws(endpoint_url=topology.moto.url, region=REGION, account=ACCOUNT),
-        proxy=Proxy(admin_url=topology.admin.url, node_id=topology.lab_id, balancer_cluster=SHOP_CLUSTER),
+        proxy=Proxy(
+            admin_url=topology.admin.url,
+            node_id=topology.lab_id,
+            balancer_cluster=SHOP_CLUSTER,
+            listeners_path=str(listeners_path(directory)),
+            reset_cluster=RESET_CLUSTER,
+            canary_source=CANARY_SOURCE,
+        ),
         zones={
             zone: tuple(Instance(id=i.id, zone=zone, url=i.address.url) for i in instances if i.zone == zone)
             for zone in ZONES
@@ -243,6 +294,12 @@ def _dependency(name: str, topology: Topology, directory: Path) -> Dependency:
         delay_duration_key=delay_duration_key(name),
         throttle_enabled_key=throttle_key(name),
         throttle_config_path=str(bucket_path(directory, name)),
+        abort_percent_key=abort_percent_key(name),
+        abort_status_key=abort_status_key(name),
+        latency_config_path=str(latency_path(directory, name)),
+        listener=name,
+        dns_percent_key=dns_percent_key(name),
+        tls_percent_keys={certificate: tls_percent_key(name, certificate) for certificate in CERTIFICATES},
     )
 
 

@@ -28,6 +28,12 @@ class Dependency:
     delay_duration_key: str | None = None  # Envoy runtime key, ms
     throttle_enabled_key: str | None = None  # Envoy runtime key, 0…100
     throttle_config_path: str | None = None  # ECDS file that holds the token bucket
+    abort_percent_key: str | None = None  # Envoy runtime key, 0…100
+    abort_status_key: str | None = None  # Envoy runtime key, an HTTP status
+    latency_config_path: str | None = None  # ECDS file that holds the filter which draws the latency of each request
+    listener: str | None = None  # its listener's name in the proxy's `listeners_path`
+    dns_percent_key: str | None = None  # Envoy runtime key, 0…100: requests whose host is looked up in vain
+    tls_percent_keys: Mapping[str, str] = field(default_factory=dict)  # certificate → Envoy runtime key, 0…100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,9 @@ class Proxy:
     admin_url: str
     node_id: str  # checked before every admin call
     balancer_cluster: str  # the cluster whose hosts are the workload's targets
+    listeners_path: str | None = None  # LDS file that holds the listeners in front of the dependencies
+    reset_cluster: str | None = None  # a cluster that takes bytes and resets the connection
+    canary_source: str | None = None  # address from which our own connections come where no header can mark them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

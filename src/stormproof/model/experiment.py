@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stormproof.model.hypothesis import Hypothesis, StopCondition
+from stormproof.model.hypothesis import Hypothesis, StopWhen
 
 
 class ArrivalProcess(enum.StrEnum):
@@ -60,6 +60,8 @@ class Limits:
 
     duration_s: float = 600.0
     targets: int = 2
+    share: float = 0.34  # of the environment's instances, 0 … 1: one zone of three
+    faults_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Experiment:
     timeline: Timeline
     faults: tuple[FaultRequest, ...]
     hypotheses: tuple[Hypothesis, ...]
-    stop_when: tuple[StopCondition, ...] = ()
+    stop_when: tuple[StopWhen, ...] = ()
     limits: Limits = field(default_factory=Limits)
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids
     tags: tuple[str, ...] = ()

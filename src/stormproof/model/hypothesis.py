@@ -87,7 +87,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopCondition:
-    """End the run early when *metric* has been beyond *bound* for *for_s* seconds."""
+    """End the run early when *metric*, as the load sees it live, has been beyond *bound* for *for_s* seconds."""
 
     text: str
     metric: Metric  # AVAILABILITY, ERROR_RATE or LATENCY_QUANTILE
@@ -96,3 +96,29 @@ class StopCondition:
     for_s: float
     quantile: float | None = None
     where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStopCondition:
+    """End the run early when a number that *probe* reads has been beyond *bound* for *for_s* seconds."""
+
+    text: str
+    probe: str  # as `readings.jsonl` names it: "target_health"
+    quantity: str  # what of its reading: "healthy targets"
+    op: Op
+    bound: float
+    for_s: float
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmStopCondition:
+    """End the run early when the alarm called *alarm* has been in state ALARM for *for_s* seconds (0: at once)."""
+
+    text: str
+    alarm: str
+    for_s: float = 0.0
+    where: str = ""
+
+
+StopWhen = StopCondition | ProbeStopCondition | AlarmStopCondition

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stormproof.model.hypothesis import Hypothesis, Metric, Op, Phase
-from stormproof.plan.resolve import check_targets
+from stormproof.plan.resolve import check_limits, kinds_of
 from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
 from stormproof.spec.quantity import format_duration, format_rate, format_share
 
@@ -21,9 +22,9 @@ _TAIL = 0.025  # beyond each end of a 95 % two-sided interval
 def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], environment: Environment) -> dict[str, Any]:
     """The plan as data: load, timeline, what would be touched and how it is undone, what each claim needs.
 
-    Raises `InputError` when the faults touch more than `limits.targets`.
+    Raises `InputError` when the faults are more, or touch more, than `limits` allow.
     """
-    check_targets(experiment, resolved)
+    check_limits(experiment, resolved, environment)
     load = experiment.load
     phases = {
         Phase.STEADY: experiment.timeline.steady_s,
@@ -68,7 +69,8 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         ],
         "hypotheses": [_claim(one, experiment, phases) for one in experiment.hypotheses],
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
-        "limits": {"duration_s": experiment.limits.duration_s, "targets": experiment.limits.targets},
+        "limits": asdict(experiment.limits),
+        "faults_at_once": len(kinds_of(resolved)),
         "targets": sorted({target for fault in resolved for target in fault.targets}),
         "reliability": list(experiment.reliability),
     }
@@ -126,6 +128,8 @@ def describe_text(plan: dict[str, Any]) -> str:
     lines += [
         (
             f"  {len(plan['targets'])} of at most {limit['targets']} targets, "
+            f"at most {format_share(limit['share'])} of the instances, "
+            f"{plan['faults_at_once']} of at most {limit['faults_at_once']} fault(s) at once, "
             f"at most {format_duration(limit['duration_s'])}"
         ),
         "",

@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 from stormproof.errors import InputError
 from stormproof.faults import catalogue
+from stormproof.spec.quantity import format_share
 
 if TYPE_CHECKING:
     from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
     from stormproof.model.plan import ResolvedFault
 
+PARTS = "parts"  # the key of a target under which a fault made of others keeps them, each with its `kind`
+_ROUNDING = 1e-9  # a share written as 33.3333333333% of three
+
 
 def resolve_faults(experiment: Experiment, environment: Environment) -> tuple[ResolvedFault, ...]:
     """Each fault with its targets, in the spec's order. Touches nothing.
 
     Raises `InputError` for a name that the environment does not know, for a fault without targets, and for
-    more targets than `limits.targets`.
+    more than `limits` allow.
     """
     resolved = tuple(
         catalogue.resolve(
@@ -33,18 +37,51 @@ def resolve_faults(experiment: Experiment, environment: Environment) -> tuple[Re
         if not fault.targets:
             expected = "a fault that touches something"
             raise InputError(where=request.where, what=fault.fault_id, expected=expected, got="no targets")
-    check_targets(experiment, resolved)
+    check_limits(experiment, resolved, environment)
     return resolved
 
 
-def check_targets(experiment: Experiment, faults: tuple[ResolvedFault, ...]) -> None:
-    """`InputError` when *faults* together touch more things than the experiment's limit allows."""
+def check_limits(experiment: Experiment, faults: tuple[ResolvedFault, ...], environment: Environment) -> None:
+    """`InputError` when *faults* together are more, or touch more, than the experiment's limits allow."""
+    limits = experiment.limits
     targets = sorted({target for fault in faults for target in fault.targets})
-    if len(targets) > experiment.limits.targets:
+    if len(targets) > limits.targets:
         raise InputError(
             where=experiment.path,
             what="limits.targets",
-            expected=f"at most {experiment.limits.targets} things to be touched",
-            got=f"{len(targets)}: {', '.join(targets[:6])}{', …' if len(targets) > 6 else ''}",
+            expected=f"at most {limits.targets} things to be touched",
+            got=f"{len(targets)}: {_shown(targets)}",
             hint="raise limits.targets if that is meant, or choose a smaller fault",
         )
+    kinds = kinds_of(faults)
+    if len(kinds) > limits.faults_at_once:
+        raise InputError(
+            where=experiment.path,
+            what="limits.faults_at_once",
+            expected=f"at most {limits.faults_at_once} in force together",
+            got=f"{len(kinds)}: {_shown(kinds)}",
+            hint=f"say `faults_at_once: {len(kinds)}` under limits if that is meant",
+        )
+    instances = {instance.id for zone in environment.zones.values() for instance in zone}
+    touched = instances.intersection(targets)
+    if touched and len(touched) / len(instances) > limits.share + _ROUNDING:
+        raise InputError(
+            where=experiment.path,
+            what="limits.share",
+            expected=f"at most {format_share(limits.share)} of the {len(instances)} instances to be touched",
+            got=f"{len(touched)}, {len(touched) / len(instances):.0%}: {_shown(sorted(touched))}",
+            hint="raise limits.share if that is meant, or choose a smaller fault",
+        )
+
+
+def kinds_of(faults: tuple[ResolvedFault, ...]) -> list[str]:
+    """The kind of every fault, and of every part of one that is made of others, in their order."""
+    kinds: list[str] = []
+    for fault in faults:
+        parts = fault.target.get(PARTS)
+        kinds += [str(part["kind"]) for part in parts] if parts else [fault.kind]
+    return kinds
+
+
+def _shown(names: list[str]) -> str:
+    return f"{', '.join(names[:6])}{', …' if len(names) > 6 else ''}"

@@ -68,11 +68,13 @@ class Conductor:
     _load: LoadDriver | None = None
     _guard: Guard | None = None
     _live: LiveSli = field(init=False)
+    _follower: Follower = field(init=False)
     _log_offsets: dict[str, int] = field(default_factory=dict)
     _started_s: float = 0.0  # monotonic
 
     def __post_init__(self) -> None:
         self._live = LiveSli(self.experiment.load.workers)
+        self._follower = Follower(self.run.events)
 
     def conduct(self) -> bool:
         """Play the run to whatever end it comes to; whether everything that was broken has been undone."""
@@ -129,12 +131,10 @@ class Conductor:
 
     def _watch(self, interrupts: Interrupts) -> None:
         """Let the run happen until it is over or something ends it."""
-        follower = Follower(self.run.events)
         stop_watches = [StopWatch(condition, self._live) for condition in self.experiment.stop_when]
         deadline_s = self._started_s + self.experiment.limits.duration_s
         while True:
-            for row in follower.new_rows():
-                self._learn(row)
+            self._catch_up()
             if self._over(interrupts, stop_watches, deadline_s):
                 return
             self._draw()
@@ -197,6 +197,10 @@ class Conductor:
         )
         if self._guard is not None:
             self._guard.watch_player(self._player.process.pid)
+
+    def _catch_up(self) -> None:
+        for row in self._follower.new_rows():
+            self._learn(row)
 
     def _learn(self, row: dict[str, Any]) -> None:
         """Take in one event, written by the player."""
@@ -264,8 +268,8 @@ class Conductor:
             )
             self._event("player.ended", exit_code=code, interrupted=interrupted)
         ledger = Ledger(self.run.ledger)
-        for result in activity.undo_outstanding(ledger, events_path=self.run.events, who="conductor"):
-            self.progress.say(f"undo     {result['fault_id']}: {'done' if result['undone'] else result['reason']}")
+        activity.undo_outstanding(ledger, events_path=self.run.events, who="conductor")
+        self._catch_up()
         outstanding.settle(self.run.ledger)
         return not ledger.outstanding()
 

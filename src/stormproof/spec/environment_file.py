@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stormproof.errors import UsageError
+from stormproof.model.guardrails import Guardrails
 from stormproof.spec.document import read_document
 from stormproof.spec.fields import EnvironmentFields
+from stormproof.spec.guardrails import guardrails_from
 from stormproof.spec.override import apply_overrides
 from stormproof.spec.translate import nearest, validate
 
@@ -26,12 +28,13 @@ class EnvironmentFile:
     kind: str
     variant: str
     path: str
+    guardrails: Guardrails = field(default_factory=Guardrails)
 
 
 def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str] | None = None) -> EnvironmentFile:
     """The environment called *name* among the files of *folder*, with `--set lab.…` put in.
 
-    Raises `UsageError` for an environment that is not there, or of a kind that needs guardrails; `SpecError` for
+    Raises `UsageError` for an environment that is not there, or of a kind that is not in this version; `SpecError` for
     a file that is wrong.
     """
     path = folder / f"{name}.yaml"
@@ -41,11 +44,17 @@ def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str
     document = read_document(path)
     if document.value.get("kind") not in (None, LAB):
         raise UsageError(
-            f"environment {name!r} is of kind {document.value['kind']!r}: only local, until guardrails exist",
+            f"environment {name!r} is of kind {document.value['kind']!r}: only `lab` is in this version",
             hint="--env local",
         )
     if lab_overrides:
         paths = {f"lab.{key}": text for key, text in lab_overrides.items()}
         document = apply_overrides(document, paths, sections=EnvironmentFields.model_fields.keys())
     fields = validate(EnvironmentFields, document.value, document)
-    return EnvironmentFile(name=fields.name, kind=fields.kind, variant=fields.lab.variant, path=str(path))
+    return EnvironmentFile(
+        name=fields.name,
+        kind=fields.kind,
+        variant=fields.lab.variant,
+        path=str(path),
+        guardrails=guardrails_from(fields.guardrails, document),
+    )

@@ -18,6 +18,9 @@ _Line = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=4
 _Text = Annotated[str, StringConstraints(strict=True, max_length=4000)]
 _Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
 _Whole = Annotated[int, Field(strict=True)]
+_Account = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{12}$")]
+_Clock = Annotated[str, StringConstraints(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+_Zone = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
 
 
 class _Section(BaseModel):
@@ -55,6 +58,12 @@ class LimitsFields(_Section):
 
     duration: PositiveDuration = Field(default=600.0, description="The whole run; the clock ends it.")
     targets: Annotated[_Whole, Field(ge=1, le=1000)] = Field(default=2, description="Things touched by all faults.")
+    share: Share = Field(
+        default=0.34, gt=0, description="Of the environment's instances, how many all faults together may touch."
+    )
+    faults_at_once: Annotated[_Whole, Field(ge=1, le=MAX_FAULTS)] = Field(
+        default=1, description="Faults in force together; a spec with several has to say so."
+    )
 
 
 class ExperimentFields(_Section):
@@ -84,15 +93,18 @@ class ExperimentFields(_Section):
     stop_when: list[_Line] = Field(
         default=[],
         max_length=MAX_HYPOTHESES,
-        description="Ends the run early: `<metric> <op> <bound> for <duration>`.",
+        description="Ends the run early: docs/reference/hypotheses.md#stop-conditions.",
     )
     limits: LimitsFields = Field(default_factory=LimitsFields)
 
 
-# Keys of the design that a later version enforces; named, so that the error does not take them for slips.
-LATER_KEYS = frozenset(
-    {"guardrails", "probes", "notify", "schedule", "approvals", "roles", "account", "region", "role"}
-)
+_LATER = "not in this version"
+_ENVIRONMENT = "it belongs to the environment's file, where no spec can change it: docs/guides/safety.md"
+# Keys that do not stand in a spec, and why: so that the error does not take them for slips.
+ELSEWHERE = {
+    **dict.fromkeys(("probes", "notify", "schedule", "approvals"), _LATER),
+    **dict.fromkeys(("guardrails", "account", "region", "role", "roles", "kill_switch", "confirm"), _ENVIRONMENT),
+}
 
 
 class LabFields(_Section):
@@ -101,10 +113,47 @@ class LabFields(_Section):
     variant: Literal["hardened", "naive"] = Field(default="hardened", description="The workload's design.")
 
 
+class ChangeWindowFields(_Section):
+    """When something may be broken."""
+
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        min_length=1, max_length=7, description="On which days it begins."
+    )
+    from_: _Clock = Field(alias="from", description="Its begin by the wall clock, `09:00`.")
+    to: _Clock = Field(description="Its end; not after `from` means on the following day. `00:00` is midnight.")
+    zone: _Zone = Field(description="The IANA time zone of that clock, `Europe/Berlin` or `UTC`.")
+
+
+class GuardrailsFields(_Section):
+    """What this environment allows, whatever a spec says."""
+
+    faults: list[_Word] | None = Field(default=None, max_length=100, description="The only kinds of fault allowed.")
+    accounts: list[_Account] | None = Field(default=None, description="The only AWS accounts allowed, 12 digits each.")
+    regions: list[_Word] | None = Field(default=None, max_length=50, description="The only AWS regions allowed.")
+    tags: dict[_Line, _Line] = Field(
+        default={}, max_length=20, description="Tags that every instance and network resource touched must carry."
+    )
+    change_windows: list[ChangeWindowFields] | None = Field(
+        default=None, max_length=20, description="A run must begin and be able to end inside them."
+    )
+    kill_switch: _Line | None = Field(
+        default=None,
+        description="A file whose presence stops, or a URL that stops unless it answers 404. Unreachable stops.",
+    )
+    confirm: Literal["required"] | None = Field(
+        default=None, description="`required`: a person types the phrase `<environment> <slug>`, or gives --confirm."
+    )
+    max_duration: PositiveDuration | None = Field(default=None, description="The most that limits.duration may be.")
+    max_targets: Annotated[_Whole, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="The most things that all faults together may touch."
+    )
+
+
 class EnvironmentFields(_Section):
     """One file of `experiments/environments/`."""
 
-    schema_version: Literal[1] = 1
-    name: _Word
-    kind: _Word
+    schema_version: Literal[1] = Field(default=1, description="The version of this format.")
+    name: _Word = Field(description="The environment's name; its file is called the same.")
+    kind: _Word = Field(description="`lab` is the only kind in this version.")
     lab: LabFields = Field(default_factory=LabFields)
+    guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)

@@ -4,6 +4,8 @@
 
     hypothesis: <metric> [of <endpoint>] [in zone <z>] [during <phase>] <op> <bound> [x steady]
     stop:       <metric> <op> <bound> for <duration>
+                healthy targets <op> <count> for <duration>
+                alarm "<name>" [for <duration>]
 
 The metrics and what each may be followed by are the table in `hypothesis_forms`. The language is strict: one
 way to say each thing, lower case, units always; so a text that parses means what it says.
@@ -18,8 +20,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn
 
 from stormproof.errors import HypothesisError, InputError
-from stormproof.model.hypothesis import UNIT_OF, WHOLE_RUN, Hypothesis, Metric, Op, Phase, StopCondition, Unit
-from stormproof.spec.hypothesis_forms import FORMS, LATER, UNIT_TEXT, Form, Qualifier
+from stormproof.model.hypothesis import (
+    UNIT_OF,
+    WHOLE_RUN,
+    AlarmStopCondition,
+    Hypothesis,
+    Metric,
+    Op,
+    Phase,
+    ProbeStopCondition,
+    StopCondition,
+    StopWhen,
+    Unit,
+)
+from stormproof.spec.hypothesis_forms import ALARM_EXAMPLE, FORMS, LATER, PROBE_FORMS, UNIT_TEXT, Form, Qualifier
 from stormproof.spec.quantity import (
     format_duration,
     format_rate,
@@ -35,12 +49,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_TEXT = 400  # characters; the longest sensible claim has about 100
+MAX_ALARM_NAME = 255  # CloudWatch's own
 
 _TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*")|('[^']*')|(<=|>=|==|!=|<|>|=|≤|≥)|([{}])|([^\s<>=≤≥{}"']+))""")
 _PERCENTILE = re.compile(r"p([0-9]{1,3}(?:\.[0-9]{1,6})?)")
 _RATIO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,18})?)x")
 _PLAIN_ENDPOINT = re.compile(r"[^\s<>=≤≥{}\"'\\]+")
 
+_OTHER_STOP_FORMS = (*(form.words[0] for form in PROBE_FORMS), "alarm")
 _ORDER = "each once, in this order: of <endpoint>, in zone <z>, during <phase>"
 _NOT_QUALIFIED = {
     "during": "it is of the whole run",
@@ -93,24 +109,37 @@ def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
     )
 
 
-def parse_stop_condition(text: str, *, where: str = "") -> StopCondition:
+def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
     """The stop condition that *text* states, e.g. `availability < 50% for 5s`. Raises `HypothesisError`."""
-    parser = _Parser(text, where)
-    form, quantile = parser.metric([form for form in FORMS if form.stop])
-    op = parser.op()
-    start = parser.position
-    bound, relative = parser.bound(form)
-    if relative:
-        parser.fail(start, "an absolute bound", "`x steady`", hint="stop conditions act before steady is known")
-    parser.refuse_empty_claims(start, op, bound, UNIT_OF[form.metric])
-    parser.word("for", hint="how long the condition must last: `for 5s`")
-    start = parser.position
-    for_s = parser.quantity(parse_duration)
-    if for_s <= 0:
-        parser.fail(start, "a duration above 0", "0s")
+    parser, text = _Parser(text, where), text.strip()
+    if parser.peek() == "alarm":
+        parser.position += 1
+        alarm = parser.alarm()
+        alarm_s = parser.lasting() if parser.peek() == "for" else 0.0
+        parser.end()
+        return AlarmStopCondition(text=text, alarm=alarm, for_s=alarm_s, where=where)
+    for probe in PROBE_FORMS:
+        if parser.peek() == probe.words[0]:
+            for word in probe.words:
+                parser.word(word)
+            op, bound = parser.absolute_bound(Unit.COUNT)
+            probe_s = parser.lasting()
+            parser.end()
+            return ProbeStopCondition(
+                text=text,
+                probe=probe.probe,
+                quantity=probe.name,
+                op=op,
+                bound=bound,
+                for_s=probe_s,
+                where=where,
+            )
+    form, quantile = parser.metric([form for form in FORMS if form.stop], beside=_OTHER_STOP_FORMS)
+    op, bound = parser.absolute_bound(UNIT_OF[form.metric])
+    for_s = parser.lasting()
     parser.end()
     return StopCondition(
-        text=text.strip(), metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where
+        text=text, metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where
     )
 
 
@@ -127,11 +156,16 @@ def format_hypothesis(hypothesis: Hypothesis) -> str:
     return " ".join(parts)
 
 
-def format_stop_condition(condition: StopCondition) -> str:
+def format_stop_condition(condition: StopWhen) -> str:
     """The canonical text of a stop condition."""
-    bound = format_bound(condition.bound, UNIT_OF[condition.metric])
-    metric = _metric_text(condition.metric, condition.quantile)
-    return f"{metric} {condition.op} {bound} for {format_duration(condition.for_s)}"
+    if isinstance(condition, AlarmStopCondition):
+        name = condition.alarm.replace("\\", "\\\\").replace('"', '\\"')
+        return f'alarm "{name}"' + (f" for {format_duration(condition.for_s)}" if condition.for_s else "")
+    if isinstance(condition, ProbeStopCondition):
+        subject, unit = condition.quantity, Unit.COUNT
+    else:
+        subject, unit = _metric_text(condition.metric, condition.quantile), UNIT_OF[condition.metric]
+    return f"{subject} {condition.op} {format_bound(condition.bound, unit)} for {format_duration(condition.for_s)}"
 
 
 def format_bound(bound: float, unit: Unit) -> str:
@@ -206,8 +240,8 @@ class _Parser:
                 if tuple(words[start : start + len(later.words)]) == later.words:
                     self.fail(start, "a form of this version", f"`{later.form}`", hint="not in this version")
 
-    def metric(self, forms: Sequence[Form]) -> tuple[Form, float | None]:
-        """The metric at the start, with its quantile if it is a percentile."""
+    def metric(self, forms: Sequence[Form], *, beside: Sequence[str] = ()) -> tuple[Form, float | None]:
+        """The metric at the start, with its quantile if it is a percentile; *beside* could have stood there too."""
         fitting = list(forms)
         quantile: float | None = None
         depth = 0
@@ -218,7 +252,7 @@ class _Parser:
             step = "p*" if is_percentile else word
             matching = [form for form in fitting if form.words[depth] == step]
             if not matching:
-                self._unknown_metric(fitting, depth)
+                self._unknown_metric(fitting, depth, () if depth else beside)
             if percentile is not None and is_percentile:
                 quantile = float(Decimal(percentile[1]) / 100)
                 if not 0 < quantile < 1:
@@ -229,10 +263,10 @@ class _Parser:
             if len(fitting) == 1 and len(fitting[0].words) == depth:
                 return fitting[0], quantile
 
-    def _unknown_metric(self, fitting: Sequence[Form], depth: int) -> NoReturn:
-        known = sorted({form.words[depth].replace("p*", "p99") for form in fitting})
-        names = ", ".join(f"`{form.name}`" for form in fitting)
-        self.unexpected(f"one of {names}" if len(fitting) > 1 else names, known)
+    def _unknown_metric(self, fitting: Sequence[Form], depth: int, beside: Sequence[str]) -> NoReturn:
+        known = sorted({*(form.words[depth].replace("p*", "p99") for form in fitting), *beside})
+        names = [f"`{name}`" for name in (*(form.name for form in fitting), *beside)]
+        self.unexpected(f"one of {', '.join(names)}" if len(names) > 1 else names[0], known)
 
     def qualifier(self, word: str, rule: Qualifier, form: Form, read: Callable[[], str]) -> str | None:
         """`of …`, `in zone …` or `during …`, as the form allows it."""
@@ -297,6 +331,38 @@ class _Parser:
         self.position += 1 if ratio else 2
         self.word("steady")
         return float(found[1]), True
+
+    def absolute_bound(self, unit: Unit) -> tuple[Op, float]:
+        """A comparison with a bound in *unit*, never with steady."""
+        op = self.op()
+        start = self.position
+        following = [token.text for token in self.tokens[start + 1 : start + 3]]
+        if "steady" in following or (self.peek() or "").endswith("x"):
+            self.fail(start, "an absolute bound", "`x steady`", hint="stop conditions act before steady is known")
+        bound = self.quantity(_PARSE[unit])
+        self.refuse_empty_claims(start, op, bound, unit)
+        return op, bound
+
+    def lasting(self) -> float:
+        """`for <duration>`, above 0, in seconds."""
+        self.word("for", hint="how long the condition must last: `for 5s`")
+        start = self.position
+        for_s = self.quantity(parse_duration)
+        if for_s <= 0:
+            self.fail(start, "a duration above 0", "0s")
+        return for_s
+
+    def alarm(self) -> str:
+        """The name of an alarm; always quoted, because it may hold anything."""
+        if self.position >= len(self.tokens):
+            self.fail(
+                self.position, "the name of an alarm", "the end of the text", hint=f"for example: {ALARM_EXAMPLE}"
+            )
+        token = self.tokens[self.position]
+        if not token.quoted or not token.text or len(token.text) > MAX_ALARM_NAME:
+            self.fail(self.position, "the quoted name of an alarm", f"`{token.text}`", hint=ALARM_EXAMPLE)
+        self.position += 1
+        return token.text
 
     def quantity(self, parse: Callable[[object], float]) -> float:
         """One word as a quantity."""

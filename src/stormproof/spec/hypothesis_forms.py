@@ -107,6 +107,34 @@ FORMS: tuple[Form, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeForm:
+    """A number in a probe's reading that `stop_when` can hold against a bound."""
+
+    words: tuple[str, ...]
+    probe: str  # as `readings.jsonl` names it
+    meaning: str
+    example: str
+
+    @property
+    def name(self) -> str:
+        """How docs and messages call it."""
+        return " ".join(self.words)
+
+
+PROBE_FORMS: tuple[ProbeForm, ...] = (
+    ProbeForm(
+        words=("healthy", "targets"),
+        probe="target_health",
+        meaning="how many targets the balancer sends traffic to",
+        example="healthy targets < 3 for 2s",
+    ),
+)
+
+ALARM_FORM = 'alarm "<name>" [for <duration>]'
+ALARM_EXAMPLE = 'alarm "checkout-5xx" for 10s'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaterForm:
     """A production of a later version: known, so that the error can say so instead of guessing."""
 
@@ -134,6 +162,8 @@ UNIT_TEXT: dict[Unit, str] = {
     Unit.RATIO: "a ratio: 2x steady",
 }
 
+_STOP_EXAMPLE: dict[Unit, str] = {Unit.SHARE: "< 50%", Unit.MILLISECONDS: "> 2s"}
+
 
 def hypothesis_table() -> str:
     """The forms as a Markdown table; `docs/reference/hypotheses.md` holds exactly this."""
@@ -151,8 +181,17 @@ def hypothesis_table() -> str:
 
 def stop_table() -> str:
     """The forms of `stop_when` as a Markdown table."""
-    rows = ["| metric | bound |", "| --- | --- |"]
-    rows += [f"| `{form.name}` | {UNIT_TEXT[UNIT_OF[form.metric]]} |" for form in FORMS if form.stop]
+    rows = ["| form | bound | read from | example |", "| --- | --- | --- | --- |"]
+    for form in FORMS:
+        if form.stop:
+            example = f"{form.name.replace('NN', '99')} {_STOP_EXAMPLE[UNIT_OF[form.metric]]} for 5s"
+            rows.append(
+                f"| `{form.name}` | {UNIT_TEXT[UNIT_OF[form.metric]]} | the load, ten times a second | `{example}` |"
+            )
+    for probe in PROBE_FORMS:
+        bound = UNIT_TEXT[Unit.COUNT]
+        rows.append(f"| `{probe.name}`: {probe.meaning} | {bound} | the probe `{probe.probe}` | `{probe.example}` |")
+    rows.append(f"| `{ALARM_FORM}` | none: it is in state ALARM | CloudWatch, once a second | `{ALARM_EXAMPLE}` |")
     return "\n".join(rows) + "\n"
 
 

@@ -15,7 +15,7 @@ import yaml
 from stormproof.errors import HypothesisError, SpecError
 from stormproof.model.experiment import ArrivalProcess, Experiment, FaultRequest, Limits, Load, Timeline
 from stormproof.spec.document import Document, Location, dotted, read_document
-from stormproof.spec.fields import LATER_KEYS, ExperimentFields
+from stormproof.spec.fields import ELSEWHERE, ExperimentFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
 from stormproof.spec.override import apply_overrides
 from stormproof.spec.quantity import format_duration
@@ -89,7 +89,7 @@ def experiment_from(
     document: Document, *, catalogue: Mapping[str, type[BaseModel]] | None = None, check_files: bool = True
 ) -> Experiment:
     """The experiment that *document* describes; see `load_experiment`."""
-    fields = validate(ExperimentFields, document.value, document, later=LATER_KEYS)
+    fields = validate(ExperimentFields, document.value, document, elsewhere=ELSEWHERE)
     _check_reliability(fields.reliability, document)
     experiment = Experiment(
         slug=slug_of(Path(document.file)),
@@ -110,7 +110,12 @@ def experiment_from(
             parse_stop_condition(text, where=document.where(("stop_when", index)))
             for index, text in enumerate(fields.stop_when)
         ),
-        limits=Limits(duration_s=fields.limits.duration, targets=fields.limits.targets),
+        limits=Limits(
+            duration_s=fields.limits.duration,
+            targets=fields.limits.targets,
+            share=fields.limits.share,
+            faults_at_once=fields.limits.faults_at_once,
+        ),
         reliability=tuple(fields.reliability),
         tags=tuple(fields.tags),
         path=document.file,

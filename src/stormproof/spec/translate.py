@@ -11,7 +11,7 @@ from stormproof.errors import SpecError
 from stormproof.spec.document import Document, Location, dotted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -35,16 +35,19 @@ def validate(
     document: Document,
     *,
     at: Location = (),
-    later: Collection[str] = (),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Model:
-    """*value* as *model*; *at* is where it stands in *document*. Raises `SpecError` for the first fault."""
+    """*value* as *model*; *at* is where it stands in *document*. Raises `SpecError` for the first fault.
+
+    *elsewhere* are keys that are no slips though they are unknown here: each with the hint that says why.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False)
         # an unknown key is most often a known one misspelt: said before "the known one is missing"
         details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
-        raise _translate(details[0], len(details), model, document, at, later) from None
+        raise _translate(details[0], len(details), model, document, at, elsewhere or {}) from None
 
 
 def nearest(word: str, known: Iterable[str], *, or_all: bool = True) -> str | None:
@@ -62,7 +65,7 @@ def _translate(
     model: type[BaseModel],
     document: Document,
     at: Location,
-    later: Collection[str],
+    elsewhere: Mapping[str, str],
 ) -> SpecError:
     location = (*at, *detail["loc"])
     context: Mapping[str, Any] = detail.get("ctx", {})
@@ -70,7 +73,8 @@ def _translate(
     if kind == "extra_forbidden":
         known = _fields_at(model, detail["loc"][:-1])
         expected, got = "a known key", f"`{detail['loc'][-1]}`"[:80]
-        hint = "not in this version" if detail["loc"][-1] in later else nearest(str(detail["loc"][-1]), known)
+        key = str(detail["loc"][-1])
+        hint = elsewhere[key] if key in elsewhere else nearest(key, known)
     elif kind == "missing":
         expected, got = f"the key `{detail['loc'][-1]}`", "none"
     elif kind == "quantity":

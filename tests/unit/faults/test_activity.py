@@ -158,3 +158,26 @@ def test_a_broken_world_is_not_broken_again(world: Path) -> None:
         inject(world)
 
     assert not (world.parent / "ledger.jsonl").exists()
+
+
+def test_half_broken_belongs_to_the_fault(world: Path) -> None:
+    """The onset is bounded by the last look at a whole world, not by a look at a half-broken one."""
+    from stormproof.faults.onset import Watch
+    from stormproof.faults.protocol import Look, Seen
+
+    script = [Seen.WHOLE, Seen.PARTIAL, Seen.PARTIAL, Seen.BROKEN]
+
+    class Scripted(file_fault.FileFault):
+        """Shows one state after the other."""
+
+        def look(self) -> Look:
+            return Look(seen=script.pop(0), evidence={"at": len(script)})
+
+    watch = Watch(Scripted(path=str(world), configuration={}), until=Seen.BROKEN).start()
+    assert watch.wait(5)
+
+    assert watch.looks == 4
+    assert watch.last_before_at is not None
+    assert watch.seen_at is not None
+    # two partial looks, a gap of 5 ms each, lie between the last whole look and the first broken one
+    assert watch.seen_at - watch.last_before_at >= 0.015

@@ -1,4 +1,4 @@
-"""An environment file says how to bring the lab up; anything else has to wait for guardrails."""
+"""An environment file says how to bring the lab up; what it allows; other kinds have to wait."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_the_lab_is_read_with_its_variant(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("staging", "until guardrails exist"), ("locla", "did you mean `local`"), ("../local", "no environment")],
+    [("staging", "only `lab` is in this version"), ("locla", "did you mean `local`"), ("../local", "no environment")],
 )
 def test_other_environments_are_usage_errors(folder: Path, name: str, says: str) -> None:
     """Nothing but the local lab may be broken in this version; names are not paths."""

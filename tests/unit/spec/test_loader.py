@@ -95,7 +95,7 @@ def test_a_folder_and_its_file_are_the_same_experiment(folder: Path) -> None:
     [
         ("timeline:", "timelin:", ["experiment.yaml:7: timelin: ", "did you mean `timeline`"]),
         ("  arrivals", "  arivals", ["experiment.yaml:6: load.arivals: ", "did you mean `arrivals`"]),
-        ("title: The shop keeps selling", "guardrails: {}", [":1: guardrails: ", "not in this version"]),
+        ("title: The shop keeps selling", "guardrails: {}", [":1: guardrails: ", "belongs to the environment's file"]),
         ("title: The shop keeps selling\n", "", [":1: title: expected the key `title`, got none"]),
         ("fault: 20s", "fault: -20s", [":7: timeline.fault: ", "got -20s", "cannot be negative"]),
         ("fault: 20s", "fault: 20", [":7: timeline.fault: ", "say the unit: 15s"]),
