@@ -61,6 +61,7 @@ check: setup-dev ## style, types, import contracts, generated pages, locks, ship
 	$(BIN)/mypy tests/typing/api.py scripts/reference.py
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cog --check --check-fail-msg "run: make docs" -I scripts docs/reference/*.md
+	$(BIN)/python scripts/fault_pages.py --check
 	! grep --extended-regexp --line-number '://|^ *-(i|f)|--(extra-)?index|--find-links' requirements/*.txt
 	$(BIN)/stormproof validate experiments/*/experiment.yaml
 
@@ -73,6 +74,7 @@ bench: setup-dev ## what the recorder costs a request, and what a run spends out
 
 docs: setup-dev ## regenerate the reference pages from the code
 	@$(BIN)/cog -r -I scripts docs/reference/*.md
+	@$(BIN)/python scripts/fault_pages.py
 
 lock: ## rewrite requirements/*.txt from pyproject.toml
 	@scripts/lock

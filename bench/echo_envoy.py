@@ -33,7 +33,8 @@ def echo_envoy() -> Iterator[str]:
     config.write_text(json.dumps(_config(port)))
     log = (folder / "envoy.log").open("wb")
     process = subprocess.Popen(
-        [envoy_path(), "-c", str(config), "--concurrency", "1", "--use-dynamic-base-id", "-l", "error"],
+        # without hot restart there is no shared memory that would be left behind in /dev/shm
+        [envoy_path(), "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
         stdout=log,
         stderr=log,
     )

@@ -48,10 +48,12 @@ def measure(*, pairs: int, users: int, interval_s: float, seed: int) -> Overhead
         order = {"url": url, "folder": folder, "pairs": pairs, "users": users, "interval_s": interval_s, "seed": seed}
         child = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("recorder_child.py")), json.dumps(order)],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             check=True,
         )
-    rounds = [json.loads(line) for line in child.stdout.splitlines()]
+    messages = [json.loads(line) for line in child.stdout.splitlines()]
+    rounds = [message for message in messages if message["kind"] == "pair"]  # the others are aggregates
     assert len(rounds) == pairs
     return summarise(
         np.array([[pair["plain"]["cpu_us"], pair["recorded"]["cpu_us"]] for pair in rounds]),

@@ -106,8 +106,12 @@ def _default(option: Any) -> str:
 
 
 def faults() -> str:
-    """Every fault, with its arguments, how it is confirmed and how it is undone."""
-    return "\n".join(_fault(module) for module in fault_modules()) + "\n"
+    """Every fault in a line, with its page."""
+    lines = ["| fault | what | environments |", "| --- | --- | --- |"]
+    for module in fault_modules():
+        link = f"[{module.KIND}](faults/{module.KIND}.md)"
+        lines.append(f"| {link} | {cell(sentence(module.SUMMARY))} | {', '.join(module.ENVIRONMENTS)} |")
+    return "\n".join(lines) + "\n"
 
 
 def fault_modules() -> list[Any]:
@@ -117,7 +121,8 @@ def fault_modules() -> list[Any]:
     return [catalogue.module(kind) for kind in catalogue.KINDS]
 
 
-def _fault(module: Any) -> str:
+def fault(module: Any) -> str:
+    """One fault: what it does, its arguments, how it is confirmed and undone."""
     lines = [f"## {module.KIND}", "", sentence(module.SUMMARY), ""]
     fields = module.Arguments.model_fields
     if fields:

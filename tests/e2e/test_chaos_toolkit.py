@@ -98,26 +98,18 @@ def plain(
         ({"after": False}, "refuted", 1),
         ({"before": False}, "invalid", 3),
         ({"action": "raise"}, "invalid", 3),
+        ({"hypothesis": False}, "inconclusive", 2),
     ],
 )
 def test_plain_experiment_gets_a_verdict(
     tmp_path: Path, no_lab: dict[str, str], given: dict[str, Any], verdict: str, code: int
 ) -> None:
-    """Chaos Toolkit calls three of these four "completed"; the verdict tells them apart."""
+    """Chaos Toolkit calls four of these five "completed"; the verdict tells them apart."""
     done = stormproof("run", plain(tmp_path, **given), "--json", "--out", tmp_path / "runs", **no_lab)
 
     assert (done.document["verdict"], done.code) == (verdict, code), done.err
     run = Path(done.document["run_dir"])
     assert {"journal.json", "plan.json", "verdict.json", "report.html", "SHA256SUMS"} <= {p.name for p in run.iterdir()}
-
-
-def test_without_a_hypothesis_there_is_no_verdict(tmp_path: Path, no_lab: dict[str, str]) -> None:
-    """Refused before anything is played, and told why."""
-    done = stormproof("run", plain(tmp_path, hypothesis=False), "--out", tmp_path / "runs", **no_lab)
-
-    assert done.code == 65
-    assert "nothing to give a verdict on" in done.err
-    assert (tmp_path / "world").read_text() == "fine"
 
 
 def test_plain_yaml_is_accepted_too(tmp_path: Path, no_lab: dict[str, str]) -> None:

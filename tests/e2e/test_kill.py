@@ -79,8 +79,9 @@ def test_conductor_is_killed_at_any_moment(
     sys.stderr.write(f"seed {SEED}: {experiment} at {share:.3f} of {length_s:.1f} s\n")
     for attempt in range(3):  # a run that was faster than expected had nobody left to kill
         with started_run(experiment, lab, tmp_path / str(attempt)) as run:
-            kill = kill_at(share * (1 - attempt / 10), length_s, run)
+            kill = kill_at(share, length_s, run)
             if kill is None:
+                length_s = run.age_s  # the next one is expected to take as long as this one
                 continue
             after = watch_aftermath(run, lab, kill, within_s=2 * WHOLE_WITHIN_S)
             record_property("whole_s", after.whole_s)
@@ -98,18 +99,14 @@ def test_conductor_is_killed_at_any_moment(
 @pytest.mark.parametrize(
     ("who", "experiment", "moment"),
     [
-        ("player", "throttling", "steady"),
         ("player", "az-loss", "fault.injecting"),
         ("player", "dependency-timeout", "fault"),
         ("player", "az-loss", "fault.undoing"),
         ("load", "throttling", "steady"),
         ("load", "az-loss", "fault"),
-        ("load", "dependency-timeout", "fault.undoing"),
         ("watchdog", "az-loss", "steady"),
         ("watchdog", "throttling", "fault"),
-        ("watchdog", "dependency-timeout", "fault.injecting"),
         ("conductor", "az-loss", "fault.injecting"),
-        ("conductor", "throttling", "fault.injecting"),
         ("conductor", "az-loss", "fault.undoing"),
     ],
 )
@@ -125,20 +122,9 @@ def test_each_process_is_killed_in_its_turn(
 
         assert after.whole_s <= WHOLE_WITHIN_S
         assert_nothing_left(run)
-
-
-@pytest.mark.parametrize("who", ["load", "watchdog"])
-def test_the_run_ends_when_one_it_needs_dies(lab: RunningLab, tmp_path: Path, who: str) -> None:
-    """Without load it would prove nothing, without a watchdog it would be unsafe: aborted long before its time."""
-    with started_run("dependency-timeout", lab, tmp_path, *LONG_FAULT) as run:
-        run.wait_until("fault")
-        kill = run.kill(who)
-        assert kill is not None
-        after = watch_aftermath(run, lab, kill, within_s=ENDED_WITHIN_S)
-
-        assert after.whole_s <= WHOLE_WITHIN_S
-        assert run.process.wait(5) in (3, 4), run.tail()
-        assert next(row["by"] for row in run.events() if row["event"] == "abort") == "failure"
+        if who in ("load", "watchdog"):  # without load it would prove nothing, without a watchdog it would be unsafe
+            assert next(row["by"] for row in run.events() if row["event"] == "abort") == "failure"
+            assert run.process.wait(5) in (3, 4), run.tail()
 
 
 @pytest.mark.parametrize("experiment", ["az-loss", "dependency-timeout"])

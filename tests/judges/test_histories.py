@@ -241,3 +241,18 @@ def test_the_same_metric_in_steady_stands_beside() -> None:
 
     assert finding.steady == 1.0
     assert finding.method == "Clopper–Pearson"
+
+
+def test_zone_and_endpoint_are_needed_only_where_they_are_named() -> None:
+    """Samples of another tool, without those columns, can be judged; a claim about a zone then is an error."""
+    import pandas as pd
+
+    import stormproof
+    from stormproof.errors import InputError
+
+    plain = pd.DataFrame({"scheduled_at": [i / 100 for i in range(1000)], "latency_ms": 5.0, "ok": True})
+    windows = {"fault": (0.0, 10.0)}
+
+    assert stormproof.judge(plain, windows, ["availability >= 99.5%"])["verdict"].tolist() == ["held"]
+    with pytest.raises(InputError, match="zone"):
+        stormproof.judge(plain, windows, ["share of traffic in zone a <= 50%"])

@@ -30,14 +30,14 @@ WHO = {
     "load": "stormproof.load.worker",
 }
 
-# A whole run in some nine seconds, a good half of them under the fault or on the way into and out of it.
+# A whole run in some eight seconds, half of them under the fault or on the way into and out of it.
 SHORT = (
-    "timeline.steady=1s",
-    "timeline.fault=2s",
-    "timeline.recovery=1s",
+    "timeline.steady=500ms",
+    "timeline.fault=1500ms",
+    "timeline.recovery=500ms",
     "load.warmup=500ms",
     "load.arrivals=40/s",
-    "load.timeout=2s",
+    "load.timeout=1s",
 )
 LONG_FAULT = ("timeline.fault=60s",)  # for what must happen under the fault, not at its end
 
@@ -54,6 +54,11 @@ class KilledRun:
     log: Path
     _ledger: Path | None = None
     _strangers: set[psutil.Process] = field(default_factory=set)  # compared by pid and creation time
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.begun_mono_s
 
     def members(self) -> list[psutil.Process]:
         """Every process of this run that still lives."""
@@ -152,7 +157,7 @@ class Aftermath:
 
     whole_s: float  # from here on the lab was whole and the ledger empty
     ended_s: float  # the last process of the run was gone
-    undo_began_s: float | None  # the first undo after the kill; None where nothing was undone
+    undo_began_s: float | None  # the first undo; 0 where one was going on already, None where nothing was undone
     by: str | None  # who began it
 
 
@@ -173,13 +178,18 @@ def started_run(
     folder.mkdir(parents=True, exist_ok=True)
     extra = {**variables(lab.directory, folder), MARKER: mark}
     arguments = [str(STORMPROOF), "run", str(ROOT / "experiments" / experiment), "--json", "--out", str(out)]
-    arguments += [argument for one in (*SHORT, *settings) for argument in ("--set", one)]
+    chosen = dict(one.split("=", 1) for one in (*SHORT, *settings))  # the later one wins
+    arguments += [argument for name, value in chosen.items() for argument in ("--set", f"{name}={value}")]
     log = folder / "conductor.log"
     with log.open("ab") as file:
-        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(
-            command(arguments), cwd=ROOT, env=environment(extra), start_new_session=True, **{**streams, **popen}
-        )
+        settled: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": file,
+            "stderr": subprocess.STDOUT,
+            "cwd": ROOT,
+            "start_new_session": True,
+        }
+        process = subprocess.Popen(command(arguments), env=environment(extra), **{**settled, **popen})
     run = KilledRun(process=process, out=out, environment=extra, mark=mark, begun_mono_s=time.monotonic(), log=log)
     try:
         yield run
@@ -209,13 +219,8 @@ def watch_aftermath(run: KilledRun, lab: RunningLab, kill: Kill, *, within_s: fl
         is_whole = status is not None and bool(status["whole"])
         whole_s = (looked_s if whole_s is None else whole_s) if is_whole else None
         if ended_s is not None and whole_s is not None:
-            began = _undo_after(run, kill)
-            return Aftermath(
-                whole_s=whole_s,
-                ended_s=ended_s,
-                undo_began_s=began["wall_s"] - kill.wall_s if began else None,
-                by=str(began["who"]) if began else None,
-            )
+            undo_began_s, by = _first_undo(run, kill)
+            return Aftermath(whole_s=whole_s, ended_s=ended_s, undo_began_s=undo_began_s, by=by)
         assert kill.age_s < within_s, (
             f"{within_s:g} s after the kill: to be undone {left or 'nothing'}; "
             f"the lab {status['reason'] if status else 'was not asked'}; "
@@ -224,9 +229,12 @@ def watch_aftermath(run: KilledRun, lab: RunningLab, kill: Kill, *, within_s: fl
         time.sleep(0.02 if whole_s is None else 0.1)  # once whole only the end is waited for
 
 
-def _undo_after(run: KilledRun, kill: Kill) -> dict[str, Any] | None:
-    undoing = [row for row in run.events() if row["event"] == "fault.undoing" and row["wall_s"] >= kill.wall_s]
-    return min(undoing, key=lambda row: float(row["wall_s"]), default=None)
+def _first_undo(run: KilledRun, kill: Kill) -> tuple[float | None, str | None]:
+    """Seconds from the kill to the first undo after it, and whose; 0 where one was going on, None where none was."""
+    undoing = sorted((float(row["wall_s"]), str(row["who"])) for row in run.events() if row["event"] == "fault.undoing")
+    after = [(at - kill.wall_s, who) for at, who in undoing if at >= kill.wall_s]
+    before = [(0.0, who) for at, who in undoing if at < kill.wall_s] if kill.outstanding else []
+    return next(iter([*before, *after]), (None, None))
 
 
 def length_of_a_run(experiment: str, lab: RunningLab, folder: Path) -> float:
@@ -234,13 +242,12 @@ def length_of_a_run(experiment: str, lab: RunningLab, folder: Path) -> float:
     with started_run(experiment, lab, folder) as run:
         code = run.process.wait(90)
         assert code in range(5), run.tail()
-        return time.monotonic() - run.begun_mono_s
+        return run.age_s
 
 
 def kill_at(share: float, length_s: float, run: KilledRun, who: str = "conductor") -> Kill | None:
     """Kill *who* when *share* of a run's length has gone; None when the run, or *who*, was over before."""
-    at = run.begun_mono_s + share * length_s
     with contextlib.suppress(subprocess.TimeoutExpired):
-        run.process.wait(max(0.0, at - time.monotonic()))
+        run.process.wait(max(0.0, share * length_s - run.age_s))
         return None
     return run.kill(who)

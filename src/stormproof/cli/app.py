@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import inspecting, laboratory, later, running
+from stormproof.cli import inspecting, laboratory, later, rehearsing, running
 
 app = typer.Typer(
     name="stormproof",
@@ -42,6 +42,7 @@ app.command("plan")(inspecting.plan)
 app.command("compile")(inspecting.compile_)
 app.command("schema")(inspecting.schema)
 app.command("run")(running.run)
+app.command("rehearse")(rehearsing.rehearse)
 app.command("abort")(running.abort)
 app.command("analyse")(running.analyse)
 app.command("report")(running.report)

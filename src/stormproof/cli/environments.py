@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -10,8 +11,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stormproof.errors import LabError
+from stormproof.errors import GuardrailError, LabError
 from stormproof.model.environment import Environment
+from stormproof.model.guardrails import Guardrails
 from stormproof.spec.environment_file import LAB, EnvironmentFile, load_environment
 
 LOCAL = "local"
@@ -30,7 +32,21 @@ def find_environment(name: str, *, spec: Path, lab_overrides: Mapping[str, str])
     known = next((folder for folder in folders if (folder / f"{name}.yaml").is_file()), None)
     if known is None and name == LOCAL and not set(lab_overrides) - {"variant"}:
         return EnvironmentFile(name=LOCAL, kind=LAB, variant=lab_overrides.get("variant", DEFAULT_VARIANT), path="")
-    return load_environment(known or folders[0], name, lab_overrides=lab_overrides)
+    file = load_environment(known or folders[0], name, lab_overrides=lab_overrides)
+    for folder in folders:
+        if known is not None and (folder / f"{name}.yaml").is_file() and not known.samefile(folder):
+            _check_same_guardrails(file, load_environment(folder, name))
+    return file
+
+
+def _check_same_guardrails(file: EnvironmentFile, other: EnvironmentFile) -> None:
+    """A spec that brings a file of its own for a known environment must not get rid of the known one's guardrails."""
+    ours, theirs = (dataclasses.replace(one.guardrails, where="") for one in (file, other))
+    if theirs not in (ours, Guardrails()):
+        raise GuardrailError(
+            f"{file.path}: its guardrails are not those of {other.path}, which is the same environment",
+            hint="one environment, one file; or the same guardrails in both",
+        )
 
 
 def running_lab() -> Environment | None:

@@ -28,8 +28,12 @@ SetOption = Annotated[
 OutOption = Annotated[Path | None, typer.Option("--out", help="The folder to write to.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
+ConfirmOption = Annotated[
+    str | None, typer.Option("--confirm", help="The phrase that an environment with `confirm: required` wants.")
+]
 
-def run(
+
+def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     spec: SpecArgument,
     env: EnvOption = "local",
     out: OutOption = None,
@@ -37,33 +41,48 @@ def run(
     as_json: JsonOption = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    confirm: ConfirmOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
 ) -> int:
     """Run an experiment and give its verdict.
 
     Exit code 0 held, 1 refuted, 2 inconclusive, 3 invalid, 4 aborted. SPEC may also be a plain Chaos Toolkit
     experiment (JSON or YAML): it is code (it names modules and programs), so run only what you trust.
     """
+    from stormproof.cli.dry_running import show_dry_run
     from stormproof.run.progress import Progress
     from stormproof.spec.chaos import is_chaostoolkit_file
     from stormproof.spec.override import split_overrides
 
     overrides = split_overrides(set_ or [])
+    if dry_run:
+        return show_dry_run(spec, env, overrides, as_json=as_json)
     progress = Progress(quiet=quiet)
     if is_chaostoolkit_file(spec):
-        finished = _run_chaostoolkit(spec, overrides, runs_folder(out), progress)
+        finished = _run_chaostoolkit(spec, env, overrides, runs_folder(out), progress)
     else:
-        finished = _run_spec(spec, env, overrides, runs_folder(out), progress, seed)
+        finished = _run_spec(spec, env, overrides, runs_folder(out), progress, seed=seed, confirmation=confirm)
     return _conclude(finished, as_json=as_json)
 
 
 def _run_spec(
-    spec: Path, env: str, overrides: Overrides, out: Path, progress: Progress, seed: int | None
+    spec: Path,
+    env: str,
+    overrides: Overrides,
+    out: Path,
+    progress: Progress,
+    *,
+    seed: int | None,
+    confirmation: str | None,
 ) -> RunDirectory:
+    import datetime as dt
     import secrets
 
+    from stormproof.cli.confirming import confirm
     from stormproof.faults import catalogue
     from stormproof.plan.compile import compile_experiment
     from stormproof.plan.resolve import resolve_faults
+    from stormproof.run.preflight import preflight
     from stormproof.run.session import Asked, run_experiment
     from stormproof.spec.loader import experiment_from, load_document
 
@@ -73,6 +92,9 @@ def _run_spec(
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
     with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
+        for note in preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC)):
+            progress.say(f"note     {note}")
+        confirm(file.guardrails, environment, experiment, given=confirmation)
         from stormproof.model.plan import RunPlan
 
         drawn = secrets.randbelow(2**31) if seed is None else seed
@@ -90,18 +112,23 @@ def _run_spec(
             overrides=overrides.as_mapping(),
             out=out,
         )
-        return run_experiment(experiment, environment, plan, asked, progress)
+        return run_experiment(experiment, environment, plan, asked, progress, guardrails=file.guardrails)
 
 
-def _run_chaostoolkit(spec: Path, overrides: Overrides, out: Path, progress: Progress) -> RunDirectory:
+def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, progress: Progress) -> RunDirectory:
+    from stormproof.plan.guardrails import check_plain
+    from stormproof.run.killswitch import check_kill_switch
     from stormproof.run.session import Asked, run_plain
     from stormproof.spec.chaos import load_chaos_experiment
 
     if overrides.as_mapping():
         raise UsageError("--set cannot change a Chaos Toolkit experiment", hint="it has `configuration` for that")
+    guardrails = find_environment(env, spec=spec, lab_overrides={}).guardrails
+    check_plain(guardrails)
+    check_kill_switch(guardrails)
     experiment = load_chaos_experiment(spec)
     asked = Asked(spec_document=experiment.document, source=Path(experiment.path), overrides={}, out=out)
-    return run_plain(experiment.document, running_lab(), asked, progress)
+    return run_plain(experiment.document, running_lab(), asked, progress, guardrails=guardrails)
 
 
 def _conclude(finished: RunDirectory, *, as_json: bool) -> int:

@@ -1,7 +1,8 @@
-"""Loss of an Availability Zone's power: every instance of the zone is stopped, at once and hard.
+"""Loss of an Availability Zone: its power (every instance is stopped, at once and hard), or its network.
 
-Through chaostoolkit-aws `stop_instances`, always with the plan's instance ids (``az=`` alone picks without a state
-filter and without a bound). In the lab an instance *is* a process, so real processes die.
+The network is `az_network`. The power: through chaostoolkit-aws `stop_instances`, always with the plan's instance ids
+(``az=`` alone picks without a state filter and without a bound). In the lab an instance *is* a process, so real
+processes die.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import time
 import urllib.error
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import activity, aws
+from stormproof.faults.az_network import AzNetworkLoss
 from stormproof.faults.direct import open_direct
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
@@ -24,16 +26,26 @@ from stormproof.model.plan import ResolvedFault
 __all__ = ["confirm", "inject", "undo"]
 
 KIND = "az-loss"
-SUMMARY = "An Availability Zone loses power: all its instances stop at once."
+SUMMARY = "An Availability Zone is lost: its instances all stop at once, or its network swallows everything."
 CONFIRMED_BY = (
-    "no instance of the zone answers when called directly, past the balancer; "
+    "no instance of the zone answers when called directly, past the balancer (network: the connect hangs); "
     "the workload's samples from the zone fall silent"
 )
-UNDONE_BY = "the instances that were running before are started again; all of them answer when called directly"
+UNDONE_BY = (
+    "the instances that were running before are started again (network: the subnets get their ACLs back); "
+    "all of them answer when called directly"
+)
 ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"zone": "a"}
 
 LOOK_TIMEOUT_S = 0.5
 STOPPING_DEADLINE_S = 60.0  # EC2 refuses to start an instance that is still stopping
+
+
+_UNDO = {
+    "power": "start the same instances again and see them answer",
+    "network": "give the subnets their network ACLs back and see the instances answer",
+}
 
 
 class Arguments(BaseModel):
@@ -42,6 +54,10 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     zone: str = Field(description="the zone that is lost, by the environment's name for it", min_length=1)
+    mode: Literal["power", "network"] = Field(
+        default="power",
+        description="power: the instances are stopped; network: a network ACL denies everything, connections hang",
+    )
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -55,13 +71,19 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
             got=repr(arguments.zone),
         )
     ids = [instance.id for instance in instances]
-    bound = {"zone": arguments.zone, "instance_ids": ids, "urls": [instance.url for instance in instances]}
+    bound: dict[str, Any] = {
+        "zone": arguments.zone,
+        "instance_ids": ids,
+        "urls": [instance.url for instance in instances],
+    }
     configuration = {
         "aws_endpoint_url": environment.aws.endpoint_url or "",
         "aws_region": environment.aws.region,
         "aws_account": environment.aws.account,
     }
-    fault = AzLoss(configuration=configuration, **bound)  # type: ignore[arg-type]
+    if arguments.mode == "network":
+        bound["mode"] = arguments.mode
+    fault = bind(bound, configuration)
     return ResolvedFault(
         fault_id=fault_id,
         kind=KIND,
@@ -70,7 +92,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         configuration=configuration,
         targets=tuple(ids),
         what=fault.what,
-        undo="start the same instances again and see them answer",
+        undo=_UNDO[arguments.mode],
         effect=fault.effect,
     )
 
@@ -179,13 +201,15 @@ def _answers(url: str) -> str | None:
         return str(getattr(error, "reason", error))
 
 
-def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss:
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss:
     """The fault from the data in a plan or a ledger."""
+    if target.get("mode") == "network":
+        return AzNetworkLoss(configuration=configuration, **target)
     return AzLoss(configuration=configuration, **target)
 
 
 def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: stop the zone's instances and see them silent."""
+    """Chaos Toolkit action: take the zone's power or network away and see it silent."""
     return activity.inject(
         bind(target, configuration),
         fault_id=fault_id,
@@ -202,5 +226,5 @@ def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, 
 
 
 def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: bring back what the ledger says was running."""
+    """Chaos Toolkit action: bring back what the ledger says was there."""
     return activity.undo(configuration=configuration, fault_id=fault_id)

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, str] = {
     "az-loss": "stormproof.faults.az_loss",
+    "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
+    "dependency-dns": "stormproof.faults.dependency_dns",
+    "dependency-error": "stormproof.faults.dependency_error",
+    "dependency-latency": "stormproof.faults.dependency_latency",
+    "dependency-refuse": "stormproof.faults.dependency_refuse",
+    "dependency-reset": "stormproof.faults.dependency_reset",
     "dependency-timeout": "stormproof.faults.dependency_timeout",
+    "process-pause": "stormproof.faults.process_pause",
     "throttling": "stormproof.faults.throttling",
 }
 

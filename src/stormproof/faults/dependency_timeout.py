@@ -6,20 +6,23 @@ then nothing comes, which is how a time-out looks to the caller.
 
 from __future__ import annotations
 
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stormproof.errors import FaultError, InputError
 from stormproof.faults import activity
-from stormproof.faults.direct import open_direct
-from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.faults.canary import ask
 from stormproof.faults.protocol import Look, Seen
+from stormproof.faults.proxied import (
+    admin,
+    canary_url,
+    proxied,
+    proxy_configuration,
+    put_back,
+    values_before,
+)
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.quantity import Duration, Share
@@ -34,6 +37,7 @@ CONFIRMED_BY = (
 )
 UNDONE_BY = "the proxy's runtime values are put back as they were; a request of our own is answered at once"
 ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"dependency": "recommendations", "delay": "3s"}
 
 LOOK_TIMEOUT_S = 1.0  # a longer delay is not waited out: no answer by then is proof enough
 
@@ -52,27 +56,23 @@ class Arguments(BaseModel):
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
     """Bind *arguments* to the dependency's proxy; `InputError` when there is none that can delay."""
-    dependency = environment.dependencies.get(arguments.dependency)
-    able = [name for name, one in environment.dependencies.items() if one.delay_percent_key]
-    if dependency is None or not dependency.delay_percent_key or environment.proxy is None:
-        raise InputError(
-            where=where,
-            what=f"faults: {KIND}.dependency",
-            expected=f"a dependency of {environment.name!r} that can be delayed: {', '.join(able) or 'none'}",
-            got=repr(arguments.dependency),
-        )
-    bound = {
+    dependency, proxy = proxied(
+        environment,
+        arguments.dependency,
+        kind=KIND,
+        able=lambda one: one.delay_percent_key and one.delay_duration_key,
+        ability="delayed",
+        where=where,
+    )
+    bound: dict[str, Any] = {
         "dependency": dependency.name,
-        "url": dependency.url.rstrip("/") + dependency.canary_path,
+        "url": canary_url(dependency),
         "delay_ms": round(arguments.delay * 1000),
         "percent_key": dependency.delay_percent_key,
         "duration_key": dependency.delay_duration_key,
     }
-    configuration = {
-        "envoy_admin_url": environment.proxy.admin_url,
-        "envoy_node_id": environment.proxy.node_id,
-    }
-    fault = DependencyTimeout(configuration=configuration, **bound)  # type: ignore[arg-type]
+    configuration = proxy_configuration(proxy)
+    fault = DependencyTimeout(configuration=configuration, **bound)
     return ResolvedFault(
         fault_id=fault_id,
         kind=KIND,
@@ -111,60 +111,34 @@ class DependencyTimeout:
 
     def identify(self) -> None:
         """The Envoy at the admin address is the plan's."""
-        self._admin().identify()
+        admin(self.configuration).identify()
 
     def prior(self) -> dict[str, Any]:
         """The admin layer's values; a delay in force already is an error."""
-        values = self._admin().overrides([self.percent_key, self.duration_key])
-        if float(values[self.percent_key] or 0) > 0:
-            raise FaultError(f"{KIND}: {self.dependency} is delayed already: {values}", hint="stormproof undo --list")
+        envoy = admin(self.configuration)
+        values = values_before(
+            envoy, self._values(), percent_key=self.percent_key, kind=KIND, dependency=self.dependency
+        )
         return {"runtime": values}
 
     def act(self) -> None:
         """Switch the delay on."""
-        self._admin().set(self._values())
+        admin(self.configuration).set(self._values())
 
     def look(self) -> Look:
         """One request of our own through the same listener; slow means held back for at least 80 % of the delay."""
         patience_s = min(LOOK_TIMEOUT_S, 0.8 * self.delay_ms / 1000)
-        request = urllib.request.Request(self.url, headers={"x-stormproof-canary": "1"})  # noqa: S310 - the plan's own URL
-        begun = time.monotonic()
-        try:
-            with open_direct(request, timeout_s=patience_s) as answer:
-                outcome = f"answered {answer.status}"
-        except urllib.error.HTTPError as error:
-            outcome = f"answered {error.code}"
-        except TimeoutError:
-            outcome = "no answer"
-        except (urllib.error.URLError, OSError) as error:
-            timed_out = isinstance(getattr(error, "reason", None), TimeoutError)
-            outcome = "no answer" if timed_out else f"unreachable: {error}"
-        took_ms = (time.monotonic() - begun) * 1000
-        held_back = outcome == "no answer" and took_ms >= 0.9 * patience_s * 1000
-        seen = Seen.BROKEN if held_back else Seen.WHOLE if outcome.startswith("answered") else Seen.PARTIAL
-        return Look(seen=seen, evidence={"request": self.url, "outcome": outcome, "waited_ms": round(took_ms, 1)})
+        reply = ask(self.url, timeout_s=patience_s)
+        held_back = reply.failure == "no answer" and reply.took_ms >= 0.9 * patience_s * 1000
+        seen = Seen.BROKEN if held_back else Seen.PARTIAL if reply.failure else Seen.WHOLE
+        return Look(seen=seen, evidence={"request": self.url, **reply.evidence()})
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Put the runtime values back, unless somebody else has set others since."""
-        admin = self._admin()
-        before, ours = dict(prior["runtime"]), self._values()
-        now = admin.overrides([self.percent_key, self.duration_key])
-        for key, value in now.items():
-            if value not in (before.get(key), ours[key]):
-                raise FaultError(
-                    f"{KIND}: {key} is {value!r}, neither ours ({ours[key]!r}) nor the one before"
-                    f" ({before.get(key)!r}): somebody else changed it since; left alone"
-                )
-        if now != before:
-            admin.set(before)
+        put_back(admin(self.configuration), self._values(), dict(prior["runtime"]), kind=KIND)
 
     def _values(self) -> dict[str, str | None]:
         return {self.percent_key: "100", self.duration_key: str(self.delay_ms)}
-
-    def _admin(self) -> EnvoyAdmin:
-        return EnvoyAdmin(
-            url=str(self.configuration["envoy_admin_url"]), node_id=str(self.configuration["envoy_node_id"])
-        )
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyTimeout:

@@ -37,6 +37,7 @@ UNDONE_BY = (
     "the bucket's file and the runtime value are put back as they were; more calls than the bucket held get through"
 )
 ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"dependency": "cart", "rate": "5/s"}
 
 BURST_MAX = 40  # a look empties the bucket: more calls than this in one look would be a load of their own
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from stormproof.errors import FaultError
 from stormproof.faults.envoy_admin import EnvoyAdmin
-from stormproof.lab.envoy import pristine_bucket
+from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
+from stormproof.lab.network_acl import AclEntry, cuts_off
 from stormproof.lab.processes import ProcessIdentity
 from stormproof.lab.state import LabRecord
 from stormproof.lab.topology import (
+    CERTIFICATES,
     DEPENDENCIES,
     REGION,
     Topology,
     abort_percent_key,
-    bucket_path,
     delay_duration_key,
     delay_percent_key,
+    dns_percent_key,
     throttle_key,
+    tls_percent_key,
 )
 
 
@@ -65,7 +71,8 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
         }
         for instance in topology.instances
     ]
-    faults = [*_proxy_faults(admin, troubles), *_bucket_faults(directory), *_stopped(instances)]
+    faults = [*_proxy_faults(admin, troubles), *_file_faults(topology, directory), *_stopped(instances)]
+    faults += [*_closed_networks(topology, troubles), *_paused(record)]
     unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
     if unwell:
         troubles.append(f"not healthy, running and alive: {', '.join(unwell)}")
@@ -96,20 +103,9 @@ def _pid(identity: ProcessIdentity | None) -> int | None:
 
 def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
     """What EC2 calls each instance."""
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    ec2 = boto3.client(
-        "ec2",
-        region_name=REGION,
-        endpoint_url=topology.moto.url,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",  # noqa: S106 - moto takes any
-        config=Config(
-            proxies={}, connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
-        ),
-    )
+    ec2 = _ec2(topology)
     try:
         answer = ec2.describe_instances(InstanceIds=[instance.id for instance in topology.instances])
     except (BotoCoreError, ClientError) as error:
@@ -120,6 +116,60 @@ def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
         for reservation in answer["Reservations"]
         for instance in reservation["Instances"]
     }
+
+
+def _ec2(topology: Topology) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "ec2",
+        region_name=REGION,
+        endpoint_url=topology.moto.url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",  # noqa: S106 - moto takes any
+        config=Config(
+            proxies={}, connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
+        ),
+    )
+
+
+def _closed_networks(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
+    """Network ACLs that deny and are in force somewhere."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        acls = _ec2(topology).describe_network_acls()["NetworkAcls"]
+    except (BotoCoreError, ClientError) as error:
+        troubles.append(f"the control plane does not answer ({error})")
+        return []
+    return [
+        {"kind": "network", "what": f"network ACL {acl['NetworkAclId']} denies all of subnet {association['SubnetId']}"}
+        for acl in acls
+        for association in acl["Associations"]
+        if cuts_off(_acl_entry(row) for row in acl["Entries"])
+    ]
+
+
+def _acl_entry(row: Mapping[str, Any]) -> AclEntry:
+    return AclEntry(
+        number=row["RuleNumber"],
+        egress=row["Egress"],
+        allows=row["RuleAction"] == "allow",
+        protocol=row["Protocol"],
+        cidr=row.get("CidrBlock"),
+    )
+
+
+def _paused(record: LabRecord) -> list[dict[str, str]]:
+    """Processes that are alive and do nothing (SIGSTOP)."""
+    found = []
+    for name, identity in record.processes.items():
+        process = identity.find()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process is not None and process.status() == psutil.STATUS_STOPPED:
+                found.append({"kind": "process", "what": f"the process of {name} is paused"})
+    return found
 
 
 def _health(admin: EnvoyAdmin, topology: Topology, troubles: list[str]) -> dict[str, bool]:
@@ -136,8 +186,9 @@ def _proxy_faults(admin: EnvoyAdmin, troubles: list[str]) -> list[dict[str, str]
     names = [
         key(dependency)
         for dependency in DEPENDENCIES
-        for key in (delay_percent_key, delay_duration_key, abort_percent_key, throttle_key)
+        for key in (delay_percent_key, delay_duration_key, abort_percent_key, throttle_key, dns_percent_key)
     ]
+    names += [tls_percent_key(dependency, certificate) for dependency in DEPENDENCIES for certificate in CERTIFICATES]
     try:
         values = {name: float(value) if value else 0.0 for name, value in admin.overrides(names).items()}
     except FaultError as error:
@@ -157,20 +208,30 @@ def _proxy_faults(admin: EnvoyAdmin, troubles: list[str]) -> list[dict[str, str]
             )
         if throttle > 0:
             faults.append({"kind": "throttle", "what": f"{throttle:g} % of the calls to {dependency} need a token"})
+        faults += _detours(dependency, values)
     return faults
 
 
-def _bucket_faults(directory: Path) -> list[dict[str, str]]:
-    """Token buckets that are not as the lab made them."""
-    faults = []
-    for dependency in DEPENDENCIES:
+def _detours(dependency: str, values: Mapping[str, float]) -> Iterator[dict[str, str]]:
+    """Calls that are sent where they fail."""
+    if (share := values[dns_percent_key(dependency)]) > 0:
+        yield {"kind": "dns", "what": f"{share:g} % of the calls to {dependency} find no such host"}
+    for certificate in CERTIFICATES:
+        if (share := values[tls_percent_key(dependency, certificate)]) > 0:
+            what = f"{share:g} % of the calls to {dependency} meet a certificate that is {certificate}"
+            yield {"kind": "tls", "what": what}
+
+
+def _file_faults(topology: Topology, directory: Path) -> Iterator[dict[str, str]]:
+    """Files that Envoy watches and that are not as the lab made them: buckets, latencies, listeners."""
+    for path, pristine in watched_files(topology, directory).items():
         try:
-            is_pristine = json.loads(bucket_path(directory, dependency).read_bytes()) == pristine_bucket(dependency)
+            is_pristine = json.loads(path.read_bytes()) == pristine
         except (OSError, json.JSONDecodeError):
             is_pristine = False
         if not is_pristine:
-            faults.append({"kind": "bucket", "what": f"the token bucket in front of {dependency} is not the lab's"})
-    return faults
+            what = f"{path.relative_to(directory)}, which Envoy watches, is not the lab's"
+            yield {"kind": path.parent.name.removesuffix("s"), "what": what}
 
 
 def _stopped(instances: list[dict[str, Any]]) -> list[dict[str, str]]:

@@ -1,9 +1,9 @@
 """The lab's AWS: a moto server, filled with the lab, that tells the supervisor what became of its instances.
 
 ``python -m stormproof.lab.control_plane TOPOLOGY_FILE``. Lines of JSON out: ``{"ready": true}`` once, then
-``{"instance": "i-…", "state": "stopped"}`` whenever a state changes. Lines of JSON in: ``{"healthy": {"i-…": true}}``,
-what the balancer says of its targets. moto calls every running target healthy; here a target's health is what the
-balancer says, and ``describe_target_health`` repeats it.
+``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its subnet
+lets pass. Lines of JSON in: ``{"healthy": {"i-…": true}}``, what the balancer says of its targets. moto calls every
+running target healthy; here a target's health is what the balancer says, and ``describe_target_health`` repeats it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stormproof.lab.network_acl import AclEntry, cuts_off
 from stormproof.lab.topology import (
     ACCOUNT,
     CARTS_TABLE,
@@ -161,25 +162,47 @@ def _start_instances(ec2: Any, topology: Topology, subnets: dict[str, str]) -> N
         moto_instances.random_instance_id = invent
 
 
-def _states(topology: Topology) -> Iterator[tuple[str, str]]:
-    """Every instance of the lab and its state, read from moto's memory."""
+def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
+    """Every instance of the lab, its state and whether its subnet's ACL cuts it off, read from moto's memory."""
     from moto.ec2.models import ec2_backends
 
     backend = ec2_backends[ACCOUNT][REGION]
+    closed = _closed_subnets(backend)
     for instance in topology.instances:
         found = backend.get_instance_by_id(instance.id)
-        yield instance.id, str(found.state) if found is not None else "terminated"
+        state = str(found.state) if found is not None else "terminated"
+        yield instance.id, state, found is not None and found.subnet_id in closed
+
+
+def _closed_subnets(backend: Any) -> set[str]:
+    # Copies: moto's own threads change these while we read.
+    return {
+        association.subnet_id
+        for acl in list(backend.network_acls.values())
+        for association in list(acl._associations.values())  # noqa: SLF001 - moto has no other door to it
+        if cuts_off(_entry(row) for row in list(acl.network_acl_entries))
+    }
+
+
+def _entry(row: Any) -> AclEntry:
+    return AclEntry(
+        number=int(row.rule_number),
+        egress=str(row.egress).lower() == "true",
+        allows=row.rule_action == "allow",
+        protocol=str(row.protocol),
+        cidr=row.cidr_block,
+    )
 
 
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
-    known: dict[str, str] = {}
+    known: dict[str, tuple[str, bool]] = {}
     first = True
     while True:
-        for instance, state in _states(topology):
-            if known.get(instance) != state:
-                known[instance] = state
-                _say({"instance": instance, "state": state})
+        for instance, state, cut_off in _states(topology):
+            if known.get(instance) != (state, cut_off):
+                known[instance] = (state, cut_off)
+                _say({"instance": instance, "state": state, "cut_off": cut_off})
         if first:
             first = False
             _say({"ready": True})

@@ -1,19 +1,25 @@
 """The HTTP dependencies of the shop, *recommendations* and *reviews*: one process, a port each.
 
-``python -m stormproof.lab.dependency NAME=HOST:PORT …``. It answers at once and never fails by itself: whatever goes
-wrong with a dependency in the lab is done by the proxy in front of it, where it can be seen and undone.
+``python -m stormproof.lab.dependency FOLDER``, with the lab's topology in the folder. They answer at once and never
+fail by themselves: whatever goes wrong with a dependency in the lab is done by the proxy in front of it, where it can
+be seen and undone. The endpoints that fail always, to which the proxy can be told to send requests, live here too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from aiohttp import web
 
+from stormproof.lab.bad_endpoints import serve_no_names, serve_resets
 from stormproof.lab.serving import serve_until_ended
-from stormproof.lab.topology import Address
+from stormproof.lab.state import LabFolder
+from stormproof.lab.tls import write_certificates
+from stormproof.lab.topology import Topology, tls_path
 
 PRODUCT_COUNT = 24
 
@@ -41,13 +47,18 @@ def dependency_app() -> web.Application:
     return app
 
 
+async def _serve(topology: Topology, directory: Path) -> None:
+    contexts = write_certificates(tls_path(directory))
+    tls = {address: contexts[certificate] for certificate, address in topology.tls.items()}
+    async with await serve_resets(topology.resetter), await serve_no_names(topology.resolver):
+        await serve_until_ended(dependency_app(), list(topology.backends.values()), tls=tls)
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Serve each ``NAME=HOST:PORT`` until the process is ended."""
-    addresses = []
-    for argument in arguments:
-        host, _, port = argument.partition("=")[2].rpartition(":")
-        addresses.append(Address(host=host, port=int(port)))
-    asyncio.run(serve_until_ended(dependency_app(), addresses))
+    """Serve until the process is ended."""
+    folder = LabFolder(path=Path(arguments[0]))
+    topology = Topology.from_document(json.loads(folder.topology.read_bytes()))
+    asyncio.run(_serve(topology, folder.path))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -13,13 +14,18 @@ from stormproof.lab.topology import Address, listening_socket
 _KEEP_ALIVE_S = 3600.0
 
 
-async def serve_until_ended(app: web.Application, addresses: Sequence[Address]) -> None:
-    """Serve *app* on every address; returns only when cancelled."""
+async def serve_until_ended(
+    app: web.Application, addresses: Sequence[Address], *, tls: Mapping[Address, ssl.SSLContext] | None = None
+) -> None:
+    """Serve *app* on every address, on those in *tls* over TLS; returns only when cancelled."""
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_S)
     await runner.setup()
     try:
         for address in addresses:
             await web.SockSite(runner, listening_socket(address.host, address.port), backlog=512).start()
+        for address, context in (tls or {}).items():
+            listening = listening_socket(address.host, address.port)
+            await web.SockSite(runner, listening, ssl_context=context).start()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

@@ -13,6 +13,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,8 +27,10 @@ import psutil
 
 from stormproof.errors import FaultError, LabError, StormproofError
 from stormproof.faults.envoy_admin import EnvoyAdmin
-from stormproof.lab.envoy import bootstrap, pristine_bucket
+from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
+from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
+from stormproof.lab.partition import Partition
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
 from stormproof.lab.topology import (
@@ -36,7 +39,6 @@ from stormproof.lab.topology import (
     Reservations,
     ShopInstance,
     access_log_path,
-    bucket_path,
     choose_topology,
 )
 from stormproof.lab.variants import VARIANTS, variant_named
@@ -65,6 +67,9 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._identities: dict[str, ProcessIdentity] = {}
         self._wanted: set[str] = set()  # instances that the control plane calls running
+        self._cut_off: set[str] = set()  # instances whose subnet's ACL lets nothing pass
+        self._partition = Partition()
+        self._not_cut_because = ""
         self._start_again_at: dict[str, float] = {}
         self._environment = child_environment(os.environ)
         self._selector = selectors.DefaultSelector()
@@ -84,8 +89,7 @@ class Supervisor:
         self._write_files()
         self._wanted = {instance.id for instance in self._topology.instances}
         self._start_control_plane()
-        backends = [f"{name}={address.text}" for name, address in self._topology.backends.items()]
-        self._spawn("dependencies", _python("dependency", *backends))
+        self._spawn("dependencies", _python("dependency", str(self._folder.path)))
         for instance in self._topology.instances:
             self._start_shop(instance)
         # Envoy last: its first health check then finds servers, and need not wait for the second.
@@ -95,6 +99,8 @@ class Supervisor:
             self._wait(f"the server at {server.text}", lambda address=server: _answers(address))  # type: ignore[misc]
         self._start_envoy()
         self._wait("Envoy to call every instance healthy", self._all_healthy)
+        for proxy in self._topology.proxies.values():  # they come from a file that Envoy reads when it is up
+            self._wait(f"the proxy at {proxy.text}", lambda address=proxy: _listens(address))  # type: ignore[misc]
         self._report_health()
         self._ready = True
         self._record()
@@ -102,9 +108,9 @@ class Supervisor:
     def _write_files(self) -> None:
         path = self._folder.path
         write_json(self._folder.topology, self._topology.to_document())
+        for watched, document in watched_files(self._topology, path).items():
+            write_json(watched, document)
         for dependency in DEPENDENCIES:
-            bucket_path(path, dependency).parent.mkdir(exist_ok=True)
-            write_json(bucket_path(path, dependency), pristine_bucket(dependency))
             access_log_path(path, dependency).parent.mkdir(exist_ok=True)
         write_json(self._folder.bootstrap, bootstrap(self._topology, self._variant, path))
         self._record()
@@ -128,6 +134,7 @@ class Supervisor:
                 *("--concurrency", "1"),
                 *("--log-level", "warning"),
                 *("--file-flush-interval-msec", "200"),  # arrivals are read while the run goes on
+                *DRAIN_OPTIONS,
                 "--disable-hot-restart",  # no shared memory and no socket that would outlive it
             ],
         )
@@ -208,6 +215,7 @@ class Supervisor:
         elif self._selector.select(timeout=_TICK_S):
             self._hear()
         self._see_who_died()
+        self._keep_cut_off()
         now = time.monotonic()
         for instance in self._topology.instances:
             due = self._start_again_at.get(instance.id)
@@ -227,6 +235,7 @@ class Supervisor:
             if document.get("ready"):
                 self._control_plane_ready = True
             else:
+                self._obey_acl(document["instance"], cut_off=document["cut_off"])
                 self._obey(document["instance"], document["state"])
 
     def _obey(self, instance_id: str, state: str) -> None:
@@ -246,6 +255,33 @@ class Supervisor:
             child.wait(timeout=10)
             self._identities.pop(instance_id, None)
             self._record()
+
+    def _obey_acl(self, instance_id: str, *, cut_off: bool) -> None:
+        """An ACL that denies is a network that swallows; one that allows again mends it."""
+        if cut_off and instance_id not in self._cut_off:
+            _log.info("%s is cut off", instance_id)
+            self._cut_off.add(instance_id)
+        elif not cut_off and instance_id in self._cut_off:
+            _log.info("%s is no longer cut off", instance_id)
+            self._cut_off.discard(instance_id)
+            self._partition.mend()  # of everybody: the next turn cuts those off again that still are to be
+
+    def _keep_cut_off(self) -> None:
+        """Also what a cut-off process has opened since the last turn, or one that was started since."""
+        if not self._cut_off:
+            return
+        shops = [instance for instance in self._topology.instances if instance.id in self._cut_off]
+        try:
+            self._partition.keep(
+                inside=[self._children[shop.id].pid for shop in shops if shop.id in self._children],
+                addresses=[(shop.address.host, shop.address.port) for shop in shops],
+                outside=[self._children["envoy"].pid] if "envoy" in self._children else [],
+            )
+        except OSError as error:
+            # The fault is then not felt, which is what its run will say; the lab itself goes on.
+            if str(error) != self._not_cut_because:  # once, not on every turn
+                self._not_cut_because = str(error)
+                _log.error("the network of %s cannot be cut: %s", sorted(self._cut_off), error)
 
     def _see_who_died(self) -> None:
         for name, child in list(self._children.items()):
@@ -317,6 +353,11 @@ def _answers(address: Address) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _listens(address: Address) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address.host, address.port)) == 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

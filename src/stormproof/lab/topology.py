@@ -36,6 +36,8 @@ AWS_DEPENDENCIES: Mapping[str, str] = {
     "ec2": "ec2",
 }
 DEPENDENCIES = (*HTTP_DEPENDENCIES, *AWS_DEPENDENCIES)
+# Those that can be slowed down: each file that Envoy watches costs one of the user's inotify instances (often 128).
+SLOWED_DEPENDENCIES = (*HTTP_DEPENDENCIES, "cart")
 # What the lab's TLS endpoints have for a certificate; "valid" is the control: all else equal, it must work.
 CERTIFICATES = ("expired", "wrong-host", "self-signed", "valid")
 # Where a client of ours comes from when its request must not count as the workload's and cannot say so itself.
@@ -296,7 +298,7 @@ def _dependency(name: str, topology: Topology, directory: Path) -> Dependency:
         throttle_config_path=str(bucket_path(directory, name)),
         abort_percent_key=abort_percent_key(name),
         abort_status_key=abort_status_key(name),
-        latency_config_path=str(latency_path(directory, name)),
+        latency_config_path=str(latency_path(directory, name)) if name in SLOWED_DEPENDENCIES else None,
         listener=name,
         dns_percent_key=dns_percent_key(name),
         tls_percent_keys={certificate: tls_percent_key(name, certificate) for certificate in CERTIFICATES},

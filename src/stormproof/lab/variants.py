@@ -26,6 +26,8 @@ class BalancerPolicy:
     retries: int
     # Ejects a target after this many failed connections in a row, without waiting for the health check; 0 is off.
     outlier_failures: int
+    # After this long one attempt of a GET is given up and retried elsewhere: a target may hang. 0: no such limit.
+    try_timeout_s: float
     # After this long a request is given up by the balancer; 0 waits for ever.
     request_timeout_s: float
 
@@ -87,6 +89,7 @@ NAIVE = Variant(
         healthy_threshold=2,
         retries=0,
         outlier_failures=0,
+        try_timeout_s=0.0,
         request_timeout_s=0.0,
     ),
     recommendations=RecommendationsPolicy(
@@ -114,6 +117,8 @@ HARDENED = Variant(
         healthy_threshold=2,
         retries=2,
         outlier_failures=3,
+        # Above what a page may take while a dependency is late (0.35 s), below half of the request's limit.
+        try_timeout_s=0.9,
         request_timeout_s=2.0,
     ),
     recommendations=RecommendationsPolicy(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stormproof.load.histogram import BINS_PER_OCTAVE, LATENCY_MS_MIN
+from stormproof.load.histogram import BINS_PER_OCTAVE, FLOAT32_BIAS, FLOAT32_SHIFT, LATENCY_MS_MIN, bin_of
 from stormproof.load.wire import LATE_MS, Aggregate, WorkerTotals
 from stormproof.record.samples import RAW_ROW
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stormproof.load.schedule import Schedule
+
+_BIN_MIN = bin_of(LATENCY_MS_MIN)
 
 
 class Account:
@@ -48,8 +50,7 @@ class Account:
         self._ok += int(np.count_nonzero(samples["ok"]))
         self._bins.update(count_bins(samples["latency_ms"]))
         if self._schedule is None:
-            seconds, counts = np.unique(samples["sent_at"].astype(np.int64), return_counts=True)
-            self._sent_per_second.update(dict(zip(seconds.tolist(), counts.tolist(), strict=True)))
+            self._sent_per_second.update(_count_seconds(samples["sent_at"]))
 
     def aggregate(self, now_mono_s: float, arrivals_sent: int) -> Aggregate:
         """What happened since the last aggregate, up to now. Flush the rows first."""
@@ -107,7 +108,17 @@ class Account:
 
 def count_bins(latency_ms: NDArray[np.float32]) -> dict[int, int]:
     """`histogram.bin_of` for many latencies at once, counted."""
-    mantissa, exponent = np.frexp(np.maximum(latency_ms, np.float32(LATENCY_MS_MIN)))
-    steps = ((mantissa - 0.5) * (2 * BINS_PER_OCTAVE)).astype(np.int64)
-    numbers, counts = np.unique(exponent * BINS_PER_OCTAVE + steps, return_counts=True)
-    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    bits = latency_ms.astype(np.float32).view(np.int32)  # a copy: what is below zero stays below
+    numbers = (bits >> FLOAT32_SHIFT) - (FLOAT32_BIAS * BINS_PER_OCTAVE + _BIN_MIN)
+    counts = np.bincount(np.maximum(numbers, 0))
+    found = np.flatnonzero(counts)
+    return dict(zip((found + _BIN_MIN).tolist(), counts[found].tolist(), strict=True))
+
+
+def _count_seconds(at_s: NDArray[np.float64]) -> dict[int, int]:
+    """How many instants fall in each second."""
+    first, last = int(at_s.min()), int(at_s.max())
+    if first == last:  # nine flushes of ten
+        return {first: len(at_s)}
+    seconds, counts = np.unique(at_s.astype(np.int64), return_counts=True)
+    return dict(zip(seconds.tolist(), counts.tolist(), strict=True))

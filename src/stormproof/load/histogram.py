@@ -11,6 +11,10 @@ from collections.abc import Mapping
 
 BINS_PER_OCTAVE = 32
 LATENCY_MS_MIN = 2.0**-10  # a microsecond: what is faster shares the lowest bin
+# A positive float32 read as an integer is its exponent (with this bias, for a mantissa in [0.5, 1)) and 23 bits of
+# mantissa: without the last 18 it counts 32 steps an octave.
+FLOAT32_BIAS, FLOAT32_SHIFT = 126, 18
+assert 1 << (23 - FLOAT32_SHIFT) == BINS_PER_OCTAVE
 
 
 def bin_of(latency_ms: float) -> int:

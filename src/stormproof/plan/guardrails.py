@@ -100,6 +100,7 @@ def check_plain(guardrails: Guardrails) -> None:
         ("tags", guardrails.tags or None),
         ("max_targets", guardrails.targets_max),
         ("max_duration", guardrails.duration_s_max),
+        ("change_windows", guardrails.change_windows or None),
         ("confirm", guardrails.confirm or None),
     ):
         if value is not None:
@@ -157,8 +158,6 @@ def _minutes(start: dt.datetime, end: dt.datetime) -> Iterator[dt.datetime]:
     yield end
 
 
-def _refusal(
-    guardrails: Guardrails, name: str, allowed: str, got: str, *, hint: str | None = None
-) -> GuardrailError:
+def _refusal(guardrails: Guardrails, name: str, allowed: str, got: str, *, hint: str | None = None) -> GuardrailError:
     where = f"{guardrails.where}: " if guardrails.where else ""
     return GuardrailError(f"{where}guardrails.{name}: allowed is {allowed}; got {got}; nothing was touched", hint=hint)

@@ -17,9 +17,10 @@ from stormproof.errors import StormproofError
 from stormproof.faults import activity, outstanding
 from stormproof.faults.ledger import Ledger
 from stormproof.load.driver import LoadDriver, LoadPlan
-from stormproof.load.live import LiveSli, StopWatch
+from stormproof.load.live import LiveSli
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
+from stormproof.model.guardrails import Guardrails
 from stormproof.model.plan import RunPlan
 from stormproof.record import events
 from stormproof.record.arrivals import collect_arrivals
@@ -28,8 +29,10 @@ from stormproof.run.children import Child
 from stormproof.run.follow import Follower
 from stormproof.run.guard import Guard
 from stormproof.run.interrupt import Interrupts
+from stormproof.run.killswitch import KillSwitchWatch
 from stormproof.run.prober import start_prober
 from stormproof.run.progress import Live, Progress
+from stormproof.run.stopping import StopConditions, alarm_names
 
 TICK_S = 0.05
 LIVE_WINDOW_S = 2.0  # what the progress line averages over
@@ -62,6 +65,7 @@ class Conductor:
     progress: Progress
     process_environment: Mapping[str, str]
     environment_key: str  # what is locked and may hold outstanding faults: the environment, in the lab that lab
+    guardrails: Guardrails = field(default_factory=Guardrails)
     _state: _State = field(default_factory=_State)
     _player: Child | None = None
     _prober: Child | None = None
@@ -96,7 +100,12 @@ class Conductor:
         for dependency in self.environment.dependencies.values():
             if dependency.access_log and (path := Path(dependency.access_log)).exists():
                 self._log_offsets[dependency.name] = path.stat().st_size
-        self._prober = start_prober(self.run, self.environment, process_environment=self.process_environment)
+        self._prober = start_prober(
+            self.run,
+            self.environment,
+            process_environment=self.process_environment,
+            alarms=alarm_names(self.experiment.stop_when),
+        )
         load, timeline = self.experiment.load, self.experiment.timeline
         self._load = LoadDriver(
             LoadPlan(
@@ -131,16 +140,17 @@ class Conductor:
 
     def _watch(self, interrupts: Interrupts) -> None:
         """Let the run happen until it is over or something ends it."""
-        stop_watches = [StopWatch(condition, self._live) for condition in self.experiment.stop_when]
+        stops = StopConditions(self.experiment.stop_when, self._live, self.run.readings)
         deadline_s = self._started_s + self.experiment.limits.duration_s
-        while True:
-            self._catch_up()
-            if self._over(interrupts, stop_watches, deadline_s):
-                return
-            self._draw()
-            time.sleep(TICK_S)
+        with KillSwitchWatch(self.guardrails) as switch:
+            while True:
+                self._catch_up()
+                if self._over(interrupts, stops, switch, deadline_s):
+                    return
+                self._draw()
+                time.sleep(TICK_S)
 
-    def _over(self, interrupts: Interrupts, stop_watches: list[StopWatch], deadline_s: float) -> bool:
+    def _over(self, interrupts: Interrupts, stops: StopConditions, switch: KillSwitchWatch, deadline_s: float) -> bool:
         now = time.time()
         if self._guard is not None:
             self._guard.beat()
@@ -150,9 +160,10 @@ class Conductor:
             return self._abort(interrupts.reason, by="person")
         if time.monotonic() > deadline_s:
             return self._abort(f"limits.duration of {self.experiment.limits.duration_s:g} s reached", by="limit")
-        for watch in stop_watches:
-            if reason := watch.breached(now):
-                return self._abort(reason, by="stop_when")
+        if reason := switch.thrown():
+            return self._abort(reason, by="person")
+        if reason := stops.breached(now):
+            return self._abort(reason, by="stop_when")
         if self._load is not None and (failure := self._load.failure()):
             return self._abort(f"the load generator died: {failure}", by="failure")
         if self._state.end is not None:  # not felt, or the inject failed: the rest would prove nothing

@@ -5,6 +5,7 @@ It fails closed: whatever cannot be asked counts as thrown.
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 import urllib.error
@@ -49,7 +50,7 @@ class KillSwitchWatch:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> KillSwitchWatch:
+    def __enter__(self) -> KillSwitchWatch:
         """Begin asking; does nothing where there is no switch."""
         if self._guardrails.kill_switch is not None:
             self._thread = threading.Thread(target=self._run, name="kill-switch", daemon=True)
@@ -64,7 +65,7 @@ class KillSwitchWatch:
                 self._reason = f"the kill switch {self._guardrails.kill_switch} has not answered for {silent_s:.0f} s"
         return self._reason
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop asking; a look in flight is not waited for."""
         self._stop.set()
 
@@ -101,12 +102,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _url_thrown(url: str) -> str | None:
-    opener = urllib.request.build_opener(_NoRedirects)
+    # Plain HTTP is this machine: a proxy of the process's environment would answer in its place.
+    direct = [urllib.request.ProxyHandler({})] if url.startswith("http://") else []
+    opener = urllib.request.build_opener(_NoRedirects, *direct)
     try:
         with opener.open(url, timeout=URL_TIMEOUT_S) as answer:
             return f"the kill switch {url} answers {answer.status}"
     except urllib.error.HTTPError as error:
         error.close()
         return None if error.code == 404 else f"the kill switch {url} answers {error.code}, neither 200 nor 404"
-    except (OSError, ValueError) as error:  # URLError is an OSError; http.client's own are ValueErrors or below
+    except (OSError, ValueError, http.client.HTTPException) as error:  # URLError is an OSError
         return f"the kill switch {url} does not answer ({getattr(error, 'reason', error)})"

@@ -13,12 +13,14 @@ from typing import Any
 
 import orjson
 
+from stormproof.model.guardrails import Guardrails
 from stormproof.record import events
 from stormproof.record.atomic import write_bytes, write_json
 from stormproof.record.layout import RunDirectory
 from stormproof.record.redact import redact
 from stormproof.run.children import Child
 from stormproof.run.interrupt import Interrupts
+from stormproof.run.killswitch import KillSwitchWatch
 from stormproof.run.progress import Progress
 
 TICK_S = 0.1
@@ -31,13 +33,16 @@ def play_plain(
     progress: Progress,
     *,
     process_environment: Mapping[str, str],
+    guardrails: Guardrails,
 ) -> None:
-    """Play *document*; `journal.json` and `events.jsonl` say afterwards what happened."""
+    """Play *document* until it ends, or a person or the kill switch of *guardrails* ends it.
+
+    `journal.json` and `events.jsonl` say afterwards what happened.
+    """
     private = run.path / ".plan.private.json"
-    write_bytes(private, orjson.dumps(document))
-    private.chmod(0o600)
+    write_bytes(private, orjson.dumps(document), mode=0o600)
     write_json(run.plan, redact(dict(document)))
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, KillSwitchWatch(guardrails) as switch:
         events.record_event(run.events, events.RUN_STARTED, who="conductor", experiment=str(document["title"]))
         player = Child.spawn(
             "player",
@@ -46,11 +51,12 @@ def play_plain(
             environment=process_environment,
             orphan_signal=signal.SIGINT,
         )
-        while player.running and not interrupts.reason:
+        reason = None
+        while player.running and not (reason := interrupts.reason or switch.thrown()):
             time.sleep(TICK_S)
-        if interrupts.reason:
-            events.record_event(run.events, events.ABORT, who="conductor", reason=interrupts.reason, by="person")
-            progress.say(f"abort    {interrupts.reason}; its rollbacks are played")
+        if reason:
+            events.record_event(run.events, events.ABORT, who="conductor", reason=reason, by="person")
+            progress.say(f"abort    {reason}; its rollbacks are played")
         interrupted = player.running
         code = player.end(signal.SIGINT, within_s=ROLLBACKS_WITHIN_S) if interrupted else player.collect(within_s=5)
         events.record_event(run.events, "player.ended", who="conductor", exit_code=code, interrupted=interrupted)

@@ -6,7 +6,8 @@ stormproof never imports stormprobes: the names in the configuration are all tha
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stormproof.model.environment import Environment
 from stormproof.record.atomic import write_json
@@ -14,33 +15,22 @@ from stormproof.record.layout import RunDirectory
 from stormproof.run.children import Child
 
 TARGET_HEALTH_EVERY_S = 0.1  # the resolution of the time to detect
+ALARM_STATE_EVERY_S = 1.0
 
 
 def start_prober(
-    run: RunDirectory, environment: Environment, *, process_environment: Mapping[str, str]
+    run: RunDirectory,
+    environment: Environment,
+    *,
+    process_environment: Mapping[str, str],
+    alarms: Sequence[str] = (),
 ) -> Child | None:
-    """Start sampling the balancer's opinion of its targets; None where there is no balancer to ask."""
-    if environment.proxy is None:
+    """Start sampling the balancer's opinion of its targets, and *alarms* by name; None where there is neither."""
+    probes = _probes(environment, alarms)
+    if not probes:
         return None
     config = run.logs / "probes.json"
-    write_json(
-        config,
-        {
-            "out": str(run.readings),
-            "probes": [
-                {
-                    "name": "target_health",
-                    "func": "stormprobes.target_health:target_health",
-                    "interval_s": TARGET_HEALTH_EVERY_S,
-                    "arguments": {
-                        "admin_url": environment.proxy.admin_url,
-                        "cluster": environment.proxy.balancer_cluster,
-                        "target_names": dict(environment.target_names),
-                    },
-                }
-            ],
-        },
-    )
+    write_json(config, {"out": str(run.readings), "probes": probes})
     return Child.spawn(
         "prober",
         ["-m", "stormprobes", str(config)],
@@ -48,3 +38,34 @@ def start_prober(
         environment=process_environment,
         orphan_signal=signal.SIGTERM,
     )
+
+
+def _probes(environment: Environment, alarms: Sequence[str]) -> list[dict[str, Any]]:
+    probes: list[dict[str, Any]] = []
+    if environment.proxy is not None:
+        probes.append(
+            {
+                "name": "target_health",
+                "func": "stormprobes.target_health:target_health",
+                "interval_s": TARGET_HEALTH_EVERY_S,
+                "arguments": {
+                    "admin_url": environment.proxy.admin_url,
+                    "cluster": environment.proxy.balancer_cluster,
+                    "target_names": dict(environment.target_names),
+                },
+            }
+        )
+    if alarms:
+        probes.append(
+            {
+                "name": "alarm_state",
+                "func": "stormprobes.alarm_state:alarm_state",
+                "interval_s": ALARM_STATE_EVERY_S,
+                "arguments": {
+                    "names": list(alarms),
+                    "region": environment.aws.region,
+                    "endpoint_url": environment.aws.endpoint_url,
+                },
+            }
+        )
+    return probes

@@ -15,6 +15,7 @@ from stormproof.faults.aws import simulated_environment
 from stormproof.faults.outstanding import refuse_if_any
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
+from stormproof.model.guardrails import Guardrails
 from stormproof.model.plan import RunPlan
 from stormproof.record.atomic import write_json, write_text
 from stormproof.record.layout import RunDirectory, new_run_id
@@ -40,7 +41,13 @@ class Asked:
 
 
 def run_experiment(
-    experiment: Experiment, environment: Environment, plan: RunPlan, asked: Asked, progress: Progress
+    experiment: Experiment,
+    environment: Environment,
+    plan: RunPlan,
+    asked: Asked,
+    progress: Progress,
+    *,
+    guardrails: Guardrails,
 ) -> RunDirectory:
     """Play *experiment* once; the run directory holds everything when this returns, except the verdict."""
     run_id = new_run_id(experiment.slug)
@@ -73,13 +80,19 @@ def run_experiment(
             progress=progress,
             process_environment=child_environment(environment),
             environment_key=lock_name(environment),
+            guardrails=guardrails,
         ).conduct()
         write_json(run.run_json, {**document, "ended_at": now_text()})
     return run
 
 
 def run_plain(
-    document: Mapping[str, Any], environment: Environment | None, asked: Asked, progress: Progress
+    document: Mapping[str, Any],
+    environment: Environment | None,
+    asked: Asked,
+    progress: Progress,
+    *,
+    guardrails: Guardrails,
 ) -> RunDirectory:
     """Play a plain Chaos Toolkit experiment once, with no load and no faults of ours."""
     slug = _slug(str(document["title"]))
@@ -101,7 +114,7 @@ def run_plain(
     write_text(run.spec, yaml.safe_dump(redact(dict(document)), sort_keys=False, allow_unicode=True))
     # The player needs what was written, not what may be shown: its own copy lives only as long as the run.
     progress.say(f"run      {run.path}")
-    play_plain(document, run, progress, process_environment=child_environment(environment))
+    play_plain(document, run, progress, process_environment=child_environment(environment), guardrails=guardrails)
     write_json(run.run_json, {**described, "ended_at": now_text()})
     return run
 

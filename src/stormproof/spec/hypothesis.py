@@ -138,9 +138,7 @@ def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
     op, bound = parser.absolute_bound(UNIT_OF[form.metric])
     for_s = parser.lasting()
     parser.end()
-    return StopCondition(
-        text=text, metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where
-    )
+    return StopCondition(text=text, metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where)
 
 
 def format_hypothesis(hypothesis: Hypothesis) -> str:

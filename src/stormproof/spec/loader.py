@@ -201,6 +201,16 @@ def _check_together(experiment: Experiment, document: Document) -> None:
             f"a timeline within limits.duration ({format_duration(limit_s)})",
             f"{format_duration(total_s)} of warm-up and phases",
         )
+    at_once = experiment.limits.faults_at_once
+    if len(experiment.faults) > at_once:
+        count = len(experiment.faults)
+        raise _wrong(
+            document,
+            ("limits", "faults_at_once"),
+            f"at most {at_once} in force together",
+            f"{count} faults",
+            hint=f"say `faults_at_once: {count}` under limits if that is meant",
+        )
     seen: set[str] = set()
     for index, hypothesis in enumerate(experiment.hypotheses):
         text = " ".join(hypothesis.text.split())

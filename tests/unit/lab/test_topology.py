@@ -36,7 +36,7 @@ def test_a_topology_survives_its_file(reservations: Reservations) -> None:
 
 
 def test_no_two_parts_share_an_address(reservations: Reservations) -> None:
-    """Six instances, a balancer, an admin interface, a control plane, two backends, a proxy a dependency."""
+    """Six instances, balancer, admin interface, control plane, two backends, a proxy a dependency, six bad ends."""
     topology = choose_topology("hardened", reservations)
     addresses = [
         *(i.address for i in topology.instances),
@@ -45,9 +45,12 @@ def test_no_two_parts_share_an_address(reservations: Reservations) -> None:
         topology.moto,
         *topology.backends.values(),
         *topology.proxies.values(),
+        topology.resolver,
+        topology.resetter,
+        *topology.tls.values(),
     ]
 
-    assert len(set(addresses)) == len(addresses) == 19
+    assert len(set(addresses)) == len(addresses) == 25
     if sys.platform == "linux":
         assert {i.address.host.rpartition(".")[0] for i in topology.instances} == {"127.0.1", "127.0.2", "127.0.3"}
 

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stormproof.errors import HypothesisError
-from stormproof.model.hypothesis import UNIT_OF, Hypothesis, Metric, Op, Phase, StopCondition, Unit
+from stormproof.model.hypothesis import (
+    UNIT_OF,
+    AlarmStopCondition,
+    Hypothesis,
+    Metric,
+    Op,
+    Phase,
+    ProbeStopCondition,
+    StopCondition,
+    Unit,
+)
 from stormproof.spec.hypothesis import (
     format_hypothesis,
     format_stop_condition,
@@ -158,6 +168,69 @@ def test_a_stop_condition_is_read() -> None:
     )
 
     assert parse_stop_condition(text, where="e:1") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "healthy targets < 3 for 2s",
+            ProbeStopCondition(
+                text="healthy targets < 3 for 2s",
+                probe="target_health",
+                quantity="healthy targets",
+                op=Op.LT,
+                bound=3.0,
+                for_s=2.0,
+                where="e:1",
+            ),
+        ),
+        (
+            ' alarm "checkout-5xx"',
+            AlarmStopCondition(text='alarm "checkout-5xx"', alarm="checkout-5xx", for_s=0.0, where="e:1"),
+        ),
+        (
+            "alarm 'it\"s \\ here' for 1m30s",
+            AlarmStopCondition(text="alarm 'it\"s \\ here' for 1m30s", alarm='it"s \\ here', for_s=90.0, where="e:1"),
+        ),
+    ],
+)
+def test_stop_conditions_on_probes_and_alarms_are_read(
+    text: str, expected: ProbeStopCondition | AlarmStopCondition
+) -> None:
+    """And survive being written and read again."""
+    condition = parse_stop_condition(text, where="e:1")
+    assert condition == expected
+
+    written = format_stop_condition(condition)
+    assert dataclasses.replace(parse_stop_condition(written, where="e:1"), text=expected.text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('alarms "x"', "did you mean `alarm`"),
+        ("alarm checkout-5xx", "the quoted name"),
+        ('alarm ""', "the quoted name"),
+        ("alarm", "the end of the text"),
+        ('alarm "x" for', "a number with its unit"),
+        ('alarm "x" for 0s', "above 0"),
+        ('alarm "x" > 3', "the end of the text"),
+        ("healthy target < 3 for 2s", "did you mean `targets`"),
+        ("helthy targets < 3 for 2s", "did you mean `healthy`"),
+        ("healthy targets < 3", "`for`"),
+        ("healthy targets < 3% for 2s", "whole number"),
+        ("healthy targets < 0 for 2s", "never true"),
+        ("healthy targets < 2x steady for 2s", "an absolute bound"),
+        ("healthy targets in zone a < 3 for 2s", "<=, <, >= or >"),
+    ],
+)
+def test_an_unknown_stop_condition_names_the_nearest(text: str, says: str) -> None:
+    """One language, one kind of error."""
+    with pytest.raises(HypothesisError) as caught:
+        parse_stop_condition(text)
+
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Writes docs/reference/faults/<kind>.md, a page a fault, from the fault's own module (`make docs`).
+
+``python scripts/fault_pages.py [--check]``: with --check nothing is written, and the exit code says whether a page is
+behind. What a page says of a fault's maturity names the test that shows it; a fault is in the catalogue only if it
+passes those tests, for they are parametrised over the catalogue.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import reference
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "reference" / "faults"
+CATALOGUE_TEST = "tests/e2e/test_catalogue.py"
+
+MATURITY = (
+    ("undo is idempotent", "test_inject_confirm_undo", "the second undo changes nothing"),
+    ("undo after `kill -9`", "test_injector_is_killed", "from the ledger alone, by another process"),
+    ("confirmed from outside", "test_inject_confirm_undo", "felt after the act, gone after the undo"),
+    ("no residue", "test_injector_is_killed", "the lab's state after equals its state before"),
+    ("a no-op is not felt", "test_a_fault_that_does_nothing_is_not_felt", "the confirmation does not confirm itself"),
+)
+
+
+def page(module: Any) -> str:
+    """The page of one fault."""
+    about = (module.__doc__ or "").strip()
+    lines = [
+        f"# {module.KIND}",
+        "",
+        "<!-- written by scripts/fault_pages.py from the fault's module; change it there, then `make docs` -->",
+        "",
+        *_summary(module),
+        "## In a spec",
+        "",
+        "```yaml",
+        yaml.safe_dump({"faults": [{module.KIND: dict(module.EXAMPLE)}]}, sort_keys=False).rstrip(),
+        "```",
+        "",
+        "## What it really does",
+        "",
+        about.replace("``", "`"),
+        "",
+        "## Maturity",
+        "",
+        "| gate | shown by | what is shown |",
+        "| --- | --- | --- |",
+    ]
+    for gate, test, what in MATURITY:
+        lines.append(f"| {gate} | [`{test}[{module.KIND}]`](../../../{CATALOGUE_TEST}) | {what} |")
+    experiments = _experiments(module.KIND)
+    shown = ", ".join(f"[{slug}](../../../experiments/{slug}/notes.md)" for slug in experiments) or "none yet"
+    what = "held on hardened, refuted on naive, invalid as no-op: `make controls`"
+    lines.append(f"| positive control | {shown} | {what} |")
+    lines.append("| bounds | `Arguments` above | a value out of bounds is an error with file and line |")
+    return "\n".join(lines) + "\n"
+
+
+def _summary(module: Any) -> list[str]:
+    """Summary, arguments, confirmation, undo: what `reference.faults` says, without its heading."""
+    return reference.fault(module).splitlines()[2:]
+
+
+def _experiments(kind: str) -> list[str]:
+    """The shipped experiments that inject *kind*."""
+    found = []
+    for path in sorted((ROOT / "experiments").glob("*/experiment.yaml")):
+        faults = yaml.safe_load(path.read_text()).get("faults", [])
+        if any(kind in fault for fault in faults):
+            found.append(path.parent.name)
+    return found
+
+
+def pages() -> dict[Path, str]:
+    """Every page by its path."""
+    return {PAGES / f"{module.KIND}.md": page(module) for module in reference.fault_modules()}
+
+
+def main() -> int:
+    """Write the pages, or say which are behind."""
+    wanted = pages()
+    behind = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    stray = [path for path in PAGES.glob("*.md") if path not in wanted]
+    if "--check" in sys.argv[1:]:
+        for path in [*behind, *stray]:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is behind the code: make docs\n")
+        return 1 if behind or stray else 0
+    PAGES.mkdir(exist_ok=True)
+    for path in behind:
+        path.write_text(wanted[path])
+    for path in stray:
+        path.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

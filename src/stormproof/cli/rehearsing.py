@@ -1,0 +1,142 @@
+"""`stormproof rehearse`: every fault of a spec, cut off at every step and undone, in the lab."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from stormproof.cli.environments import find_environment, lab_environment, runs_folder
+from stormproof.cli.printing import print_json
+from stormproof.cli.running import ConfirmOption, EnvOption, JsonOption, OutOption, SetOption, SpecArgument
+from stormproof.errors import StormproofError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from stormproof.lab.rehearsal import Rehearsed
+    from stormproof.model.environment import Environment
+    from stormproof.model.experiment import Experiment
+    from stormproof.model.guardrails import Guardrails
+    from stormproof.model.plan import ResolvedFault
+
+
+def rehearse(
+    spec: SpecArgument,
+    env: EnvOption = "local",
+    set_: SetOption = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Inject each fault in the lab, kill the process at every step, undo from the ledger, and compare.
+
+    Exit code 0 only if the lab after equals the lab before, each time; else 69. Drives no load, gives no verdict.
+    """
+    import datetime as dt
+
+    from stormproof.cli.confirming import confirm as ask
+    from stormproof.faults import catalogue
+    from stormproof.plan.resolve import resolve_faults
+    from stormproof.run.preflight import preflight
+    from stormproof.spec.loader import load_experiment
+    from stormproof.spec.override import split_overrides
+
+    overrides = split_overrides(set_ or [])
+    if overrides.noop:
+        raise UsageError("--set fault.noop=true: a rehearsal of nothing proves nothing")
+    experiment = load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
+    file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
+        resolved = resolve_faults(experiment, environment)
+        preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))
+        ask(file.guardrails, environment, experiment, given=confirm)
+        rows, folder = _rehearse(experiment, resolved, environment, file.guardrails, runs_folder(out))
+    passed = bool(rows) and len(rows) == _expected(resolved) and all(row.passed for row in rows)
+    if as_json:
+        print_json({"passed": passed, "steps": [_document(row) for row in rows], "folder": str(folder)})
+    else:
+        _print(rows, passed=passed, folder=folder)
+    return 0 if passed else UnavailableError.exit_code
+
+
+def _rehearse(
+    experiment: Experiment,
+    resolved: tuple[ResolvedFault, ...],
+    environment: Environment,
+    guardrails: Guardrails,
+    out: Path,
+) -> tuple[list[Rehearsed], Path]:
+    """Hold the environment, play, record; the rows and where they are kept."""
+    from stormproof.faults import outstanding
+    from stormproof.faults.activity import undo_outstanding
+    from stormproof.faults.ledger import Ledger
+    from stormproof.lab.rehearsal import Rehearsal
+    from stormproof.record.atomic import write_json
+    from stormproof.record.layout import RunDirectory, new_run_id
+    from stormproof.run.killswitch import check_kill_switch
+    from stormproof.run.lock import environment_lock
+    from stormproof.run.session import child_environment, lock_name
+
+    key = lock_name(environment)
+    slug = f"{experiment.slug}-rehearsal"
+    run = RunDirectory(out.resolve() / slug / new_run_id(slug))
+    with environment_lock(key, run=run.path, duration_s_max=_expected(resolved) * _STEP_S_MAX):
+        outstanding.refuse_if_any(key)
+        run.create()
+        outstanding.register(run.ledger, environment=key)
+        rows: list[Rehearsed] = []
+        try:
+            rehearsal = Rehearsal(
+                environment=environment,
+                faults=resolved,
+                run=run,
+                process_environment=child_environment(environment),
+                before_each=lambda: check_kill_switch(guardrails),
+            )
+            for row in rehearsal.play():
+                rows.append(row)
+                sys.stderr.write(f"{_line(row)}\n")
+        finally:  # also Ctrl-C: what a step has begun is in the ledger
+            undo_outstanding(Ledger(run.ledger), events_path=run.events, who="rehearsal")
+            outstanding.settle(run.ledger)
+            write_json(run.path / "rehearsal.json", [_document(row) for row in rows])
+    if left := Ledger(run.ledger).outstanding():
+        names = ", ".join(entry.fault_id for entry in left)
+        raise StormproofError(f"NOT UNDONE: {names}", hint=f"stormproof undo {run.ledger}")
+    return rows, run.path
+
+
+_STEP_S_MAX = 240.0  # the sum of a step's own deadlines, with room
+
+
+def _expected(resolved: tuple[ResolvedFault, ...]) -> int:
+    from stormproof.lab.rehearsal import Step
+
+    return len(resolved) * len(Step)
+
+
+def _document(row: Rehearsed) -> dict[str, Any]:
+    return {**dataclasses.asdict(row), "step": str(row.step), "passed": row.passed}
+
+
+def _line(row: Rehearsed) -> str:
+    took = "" if row.whole_after_s is None else f", whole {row.whole_after_s:.1f} s after the undo began"
+    return f"{'equal    ' if row.passed else 'NOT EQUAL'} {row.fault_id}, killed {row.step}{took}"
+
+
+def _print(rows: Sequence[Rehearsed], *, passed: bool, folder: Path) -> None:
+    width = max([len(row.fault_id) for row in rows] + [len("fault")])
+    typer.echo(f"{'fault':<{width}}  killed        undone  after = before  whole after")
+    for row in rows:
+        killed = str(row.step) if row.killed else f"NOT {row.step}"
+        undone, equal = ("yes" if true else "NO" for true in (row.undone, row.equal))
+        whole = "–" if row.whole_after_s is None else f"{row.whole_after_s:.1f} s"
+        typer.echo(f"{row.fault_id:<{width}}  {killed:<12}  {undone:<6}  {equal:<14}  {whole}")
+    for row in rows:
+        for sentence in ([row.reason] if row.reason else []) + list(row.differences):
+            typer.echo(f"  {row.fault_id}, {row.step}: {sentence}")
+    typer.echo("every state after equals the state before" if passed else "THE LAB IS NOT AS IT WAS")
+    typer.echo(f"ledger  {folder / 'ledger.jsonl'}")

@@ -1,0 +1,166 @@
+"""A dependency refuses connections: the listener at which the workload reaches it is taken away.
+
+The proxy stops listening on the port, and the kernel answers every attempt to connect with a reset: ECONNREFUSED at
+the caller, at once, as from a machine on which nothing listens. Connections that were open get one more answer, which
+asks to close, or are closed after a second. A machine that is gone altogether would refuse nothing and leave the
+caller waiting: that is `dependency-timeout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stormproof.errors import FaultError
+from stormproof.faults import activity
+from stormproof.faults.canary import ask
+from stormproof.faults.envoy_listeners import ListenerFile
+from stormproof.faults.protocol import Look, Seen
+from stormproof.faults.proxied import admin, canary_url, proxied, proxy_configuration
+from stormproof.model.environment import Environment
+from stormproof.model.plan import ResolvedFault
+
+__all__ = ["confirm", "inject", "undo"]
+
+KIND = "dependency-refuse"
+SUMMARY = "A dependency refuses connections: nothing listens at its address."
+CONFIRMED_BY = (
+    "a connection of our own is refused; "
+    "the workload's requests, which arrived at the dependency before, do not arrive any more"
+)
+UNDONE_BY = "the proxy's listener is put back as it was; a request of our own is answered"
+ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"dependency": "recommendations"}
+
+LOOK_TIMEOUT_S = 1.0
+
+
+class Arguments(BaseModel):
+    """What the spec says of a `dependency-refuse`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
+
+
+def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
+    """Bind *arguments* to the dependency's listener; `InputError` when there is none that can be changed."""
+    dependency, proxy = proxied(
+        environment,
+        arguments.dependency,
+        kind=KIND,
+        able=lambda one: one.listener,
+        ability="refused",
+        where=where,
+    )
+    bound: dict[str, Any] = {
+        "dependency": dependency.name,
+        "url": canary_url(dependency),
+        "listener": dependency.listener,
+        "listeners_path": proxy.listeners_path,
+    }
+    configuration = proxy_configuration(proxy)
+    fault = DependencyRefuse(configuration=configuration, **bound)
+    return ResolvedFault(
+        fault_id=fault_id,
+        kind=KIND,
+        module=__name__,
+        target=bound,
+        configuration=configuration,
+        targets=(dependency.name,),
+        what=fault.what,
+        undo="put the proxy's listener back and see a request answered",
+        effect=fault.effect,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyRefuse:
+    """A dependency's listener, bound."""
+
+    dependency: str
+    url: str
+    listener: str
+    listeners_path: str
+    configuration: Mapping[str, Any]
+
+    gap_s: ClassVar[float] = 0.02
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"refuse connections to {self.dependency}"
+
+    @property
+    def effect(self) -> dict[str, Any]:
+        """Nothing of the workload's arrives any more: who is refused leaves no mark at the dependency."""
+        return {"kind": "arrivals-stopped", "dependency": self.dependency}
+
+    def identify(self) -> None:
+        """The Envoy at the admin address is the plan's, and reads its listeners from a file."""
+        admin(self.configuration).identify()
+        self._file().read()
+
+    def prior(self) -> dict[str, Any]:
+        """The listener, whole; one that is not there, or does not speak HTTP, is an error."""
+        listener = self._file().read()
+        if listener is None or _filter_names(listener) != ["http"]:
+            raise FaultError(
+                f"{KIND}: the listener of {self.dependency} is not as it should be: another fault is in force",
+                hint="stormproof undo --list",
+            )
+        return {"listener": listener}
+
+    def act(self) -> None:
+        """Take the listener away."""
+        before = self.prior()["listener"]
+        self._file().replace(before, None)
+
+    def look(self) -> Look:
+        """One connection of our own; broken means refused."""
+        reply = ask(self.url, timeout_s=LOOK_TIMEOUT_S)
+        evidence = {"request": self.url, **reply.evidence()}
+        seen = Seen.BROKEN if reply.failure == "refused" else Seen.PARTIAL if reply.failure else Seen.WHOLE
+        return Look(seen=seen, evidence=evidence)
+
+    def revert(self, prior: Mapping[str, Any]) -> None:
+        """Put the listener back, unless somebody else has put another there."""
+        before = prior["listener"]
+        self._file().replace(None, before)
+
+    def _file(self) -> ListenerFile:
+        return ListenerFile(path=self.listeners_path, listener=self.listener)
+
+
+def _filter_names(listener: Mapping[str, Any]) -> list[str]:
+    return [one["name"] for chain in listener["filter_chains"] for one in chain["filters"]]
+
+
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyRefuse:
+    """The fault from the data in a plan or a ledger."""
+    return DependencyRefuse(configuration=configuration, **target)
+
+
+def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: take the dependency's listener away and be refused."""
+    return activity.inject(
+        bind(target, configuration),
+        fault_id=fault_id,
+        kind=KIND,
+        noop=noop,
+        target=target,
+        configuration=configuration,
+    )
+
+
+def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit probe: are connections refused now?"""
+    return activity.confirm(bind(target, configuration))
+
+
+def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: put back what the ledger says was there before."""
+    return activity.undo(configuration=configuration, fault_id=fault_id)

@@ -1,0 +1,160 @@
+"""Processes that are alive and silent: SIGSTOP. The kernel accepts connections for them; nobody answers.
+
+That is how a process looks that hangs in a lock, a long collection or a dead disk. It differs from those in that all
+its threads stop, and in that it goes on at once where it was. The lab does not heal it: it has not ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from stormproof.errors import FaultError, InputError
+from stormproof.faults import activity, processes
+from stormproof.faults.canary import ask
+from stormproof.faults.protocol import Look, Seen
+from stormproof.model.environment import Environment
+from stormproof.model.plan import ResolvedFault
+
+__all__ = ["confirm", "inject", "undo"]
+
+KIND = "process-pause"
+SUMMARY = "Processes of the workload stop without ending: connections are accepted, nothing is answered."
+CONFIRMED_BY = (
+    "a call of our own to each instance, past the balancer, is connected and not answered; "
+    "the workload's calls of its dependencies from these instances cease"
+)
+UNDONE_BY = "the same processes, by number and start time, get SIGCONT; each instance answers again"
+ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"zone": "a"}
+
+LOOK_TIMEOUT_S = 0.5
+INSTANCES_MAX = 20
+
+
+class Arguments(BaseModel):
+    """What the spec says of a `process-pause`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    zone: str = Field(description="the zone of the instances, by the environment's name for it", min_length=1)
+    count: int = Field(
+        default=1, description="how many of the zone's instances, the first of the plan", ge=1, le=INSTANCES_MAX
+    )
+
+
+def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
+    """Bind *arguments* to instances; `InputError` for an unknown zone, or one with fewer instances."""
+    instances = environment.zones.get(arguments.zone, ())
+    if len(instances) < arguments.count:
+        zones = ", ".join(f"{zone} ({len(own)})" for zone, own in environment.zones.items())
+        raise InputError(
+            where=where,
+            what=f"faults: {KIND}",
+            expected=f"a zone of {environment.name!r} with that many instances: {zones or 'none'}",
+            got=f"{arguments.count} of {arguments.zone!r}",
+        )
+    chosen = instances[: arguments.count]
+    ids = [instance.id for instance in chosen]
+    target = {"instance_ids": ids, "urls": [instance.url for instance in chosen]}
+    fault = bind(target, {})
+    return ResolvedFault(
+        fault_id=fault_id,
+        kind=KIND,
+        module=__name__,
+        target=target,
+        configuration={},
+        targets=tuple(ids),
+        what=fault.what,
+        undo="let the same processes go on and see the instances answer",
+        effect=fault.effect,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPause:
+    """Instances, bound."""
+
+    instance_ids: list[str]
+    urls: list[str]
+    configuration: Mapping[str, Any]
+
+    gap_s: ClassVar[float] = 0.02
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"pause the processes of {len(self.instance_ids)} instances: {', '.join(self.instance_ids)}"
+
+    @property
+    def effect(self) -> dict[str, Any]:
+        """The instances no longer call their dependencies."""
+        return {"kind": "client-silent", "clients": list(self.instance_ids)}
+
+    def identify(self) -> None:
+        """Nothing to ask: act finds the processes by their command line, revert by number and start time."""
+
+    def prior(self) -> dict[str, Any]:
+        """The process of each instance; one that is paused already is an error."""
+        found = {instance: processes.find(instance) for instance in self.instance_ids}
+        paused = [instance for instance, process in found.items() if process.status() == psutil.STATUS_STOPPED]
+        if paused:
+            raise FaultError(f"{KIND}: paused already: {', '.join(paused)}", hint="stormproof undo --list")
+        return {"processes": {instance: processes.to_record(process) for instance, process in found.items()}}
+
+    def act(self) -> None:
+        """SIGSTOP to each."""
+        for process in [processes.find(instance) for instance in self.instance_ids]:
+            process.send_signal(signal.SIGSTOP)  # by psutil, which makes sure that the number was not used again
+
+    def look(self) -> Look:
+        """Call each instance directly; silent is connected and not answered in time."""
+        with ThreadPoolExecutor(max_workers=len(self.urls)) as pool:
+            replies = list(pool.map(lambda url: ask(f"{url}/healthz", timeout_s=LOOK_TIMEOUT_S), self.urls))
+        silent = sum(reply.failure == "no answer" for reply in replies)
+        whole = sum(not reply.failure for reply in replies)
+        seen = Seen.BROKEN if silent == len(replies) else Seen.WHOLE if whole == len(replies) else Seen.PARTIAL
+        evidence = {url: reply.evidence() for url, reply in zip(self.urls, replies, strict=True)}
+        return Look(seen=seen, evidence={"called_directly": evidence})
+
+    def revert(self, prior: Mapping[str, Any]) -> None:
+        """SIGCONT to the same processes; one that has ended since needs none."""
+        for record in prior["processes"].values():
+            process = processes.again(record)
+            if process is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGCONT)
+
+
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> ProcessPause:
+    """The fault from the data in a plan or a ledger."""
+    return ProcessPause(configuration=configuration, **target)
+
+
+def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: pause the processes and see the instances silent."""
+    return activity.inject(
+        bind(target, configuration),
+        fault_id=fault_id,
+        kind=KIND,
+        noop=noop,
+        target=target,
+        configuration=configuration,
+    )
+
+
+def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit probe: are the instances silent now?"""
+    return activity.confirm(bind(target, configuration))
+
+
+def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: let the processes go on that the ledger says ran."""
+    return activity.undo(configuration=configuration, fault_id=fault_id)

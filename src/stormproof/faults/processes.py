@@ -1,0 +1,44 @@
+"""The process of an instance, found by what it says it serves, and known again by number and start time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+
+from stormproof.errors import FaultError, IdentityError
+
+# psutil derives a start time from the boot time, which moves a little with the clock.
+_SAME_START_S = 1.0
+
+
+def find(instance_id: str) -> psutil.Process:
+    """The one process whose command line says that it serves *instance_id*; `IdentityError` when there is not one."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "stormproof.lab.shop" in words and ("--instance", instance_id) in itertools.pairwise(words):
+            found.append(process)
+    if len(found) != 1:
+        raise IdentityError(f"expected one process that serves {instance_id}, got {[one.pid for one in found]}")
+    return found[0]
+
+
+def to_record(process: psutil.Process) -> dict[str, Any]:
+    """As it stands in a ledger: a number alone may be somebody else's by the time of the undo."""
+    try:
+        return {"pid": process.pid, "started_s": process.create_time()}
+    except psutil.NoSuchProcess as error:
+        raise FaultError(f"process {process.pid} ended while we looked") from error
+
+
+def again(record: Mapping[str, Any]) -> psutil.Process | None:
+    """The very process of *record*, None when it has ended."""
+    try:
+        process = psutil.Process(int(record["pid"]))
+        same = abs(process.create_time() - float(record["started_s"])) < _SAME_START_S
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,205 @@
+"""Everything about a lab that a fault could have changed, as data that can be compared: before and after.
+
+Asked of the real things, like `condition`; unlike it, nothing is judged. What legitimately differs after an instance
+was stopped and started (process numbers, times, counters) is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from stormproof.errors import LabError
+from stormproof.faults import aws
+from stormproof.faults.direct import open_direct
+from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.lab.health import target_health
+from stormproof.lab.processes import ProcessIdentity
+from stormproof.lab.state import LabFolder, LabRecord, read_record
+from stormproof.lab.topology import Topology
+from stormproof.model.environment import Environment
+
+# Written by the lab all the time; everything else in its folder is configuration that somebody may have changed.
+_NOT_CONFIGURATION = frozenset({"logs", "arrivals", "moto", "lab.json"})
+# A lock is held by who has it open, not by the file's being there.
+_NOT_SETTINGS = frozenset({".log", ".tmp", ".lock"})
+# Of Envoy's own configuration: when and as which version it was loaded, not what it says.
+_NOT_CONTENT = frozenset({"last_updated", "version_info"})
+_TIMEOUT_S = 5.0
+
+
+def snapshot(environment: Environment) -> dict[str, Any]:
+    """The lab behind *environment*, JSON-ready: two snapshots are equal when nothing was left behind.
+
+    ``runtime``: Envoy's admin overrides. ``envoy``: a digest of each part of the configuration in force. ``files``: a
+    digest of every configuration file. ``health``: what the balancer says. ``instances``, ``networks``: what the
+    control plane says (state, subnet, security groups, tags; the rules of each ACL, and which subnet has which).
+    ``processes``: alive or stopped, niceness, control group, limits and children of each. Raises `LabError` when
+    *environment* is not a lab that is up.
+    """
+    directory, record = _find(environment)
+    topology = record.topology
+    assert topology is not None
+    admin = EnvoyAdmin(url=topology.admin.url, node_id=topology.lab_id)
+    admin.identify()
+    return {
+        "runtime": _runtime(topology),
+        "envoy": _envoy_configuration(topology),
+        "files": dict(_files(directory)),
+        "health": dict(sorted(target_health(admin.clusters(), topology).items())),
+        "instances": _instances(environment),
+        "networks": _networks(environment),
+        "processes": {name: _process(identity) for name, identity in sorted(record.processes.items())},
+    }
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What is not as it was, one sentence each: ``runtime.lab.cart.throttle_percent: None → '100'``."""
+    return list(_differences(before, after, ""))
+
+
+def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}, key=str):
+            yield from _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
+    elif before != after:
+        yield f"{path}: {before!r} → {after!r}"
+
+
+def _find(environment: Environment) -> tuple[Path, LabRecord]:
+    """The lab's folder, by the access logs that stand in it; and its record, if that is the same lab's."""
+    logs = [dependency.access_log for dependency in environment.dependencies.values() if dependency.access_log]
+    directory = Path(logs[0]).parents[1] if logs else None
+    record = read_record(LabFolder(path=directory)) if directory else None
+    lab_id = environment.proxy.node_id if environment.proxy else None
+    if directory is None or record is None or record.topology is None or record.topology.lab_id != lab_id:
+        raise LabError(
+            f"environment {environment.name!r}: expected a lab that is up, got none", hint="stormproof lab up"
+        )
+    return directory, record
+
+
+def _get(topology: Topology, path: str) -> Any:
+    with open_direct(f"{topology.admin.url}{path}", timeout_s=_TIMEOUT_S) as answer:
+        return json.load(answer)
+
+
+def _runtime(topology: Topology) -> dict[str, str]:
+    """Every key for which Envoy's admin layer has a value."""
+    document = _get(topology, "/runtime")
+    layers = list(document.get("layers", []))
+    admin = next((index for index, name in enumerate(layers) if "admin" in name), None)
+    values = {
+        key: entry["layer_values"][admin]
+        for key, entry in document.get("entries", {}).items()
+        if admin is not None and admin < len(entry.get("layer_values", []))
+    }
+    return {key: value for key, value in sorted(values.items()) if value}
+
+
+def _envoy_configuration(topology: Topology) -> dict[str, str]:
+    """A digest of each kind of configuration in force: listeners, clusters, filters that files feed."""
+    return {
+        str(part.get("@type", "")).rpartition(".")[2]: _digest(_canonical(part))
+        for part in _get(topology, "/config_dump").get("configs", [])
+    }
+
+
+def _canonical(value: Any) -> Any:
+    """*value* without versions and times, lists of resources in an order of their own."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in sorted(value.items()) if key not in _NOT_CONTENT}
+    if isinstance(value, list):
+        items = [_canonical(item) for item in value]
+        return sorted(items, key=_text) if all(isinstance(item, dict) for item in items) else items
+    return value
+
+
+def _files(directory: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory)
+        if name.parts[0] in _NOT_CONFIGURATION or not path.is_file() or path.suffix in _NOT_SETTINGS:
+            continue
+        yield str(name), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _ec2(environment: Environment) -> Any:
+    configuration = {"aws_region": environment.aws.region, "aws_endpoint_url": environment.aws.endpoint_url}
+    return aws.client("ec2", configuration)
+
+
+def _instances(environment: Environment) -> dict[str, Any]:
+    """Every instance of the account, also one that nobody should have started."""
+    pages = _ec2(environment).get_paginator("describe_instances").paginate()
+    instances = [
+        instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]
+    ]
+    return {
+        instance["InstanceId"]: {
+            "state": instance["State"]["Name"],
+            "subnet": instance.get("SubnetId"),
+            "groups": sorted(group["GroupId"] for group in instance.get("SecurityGroups", [])),
+            "tags": {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
+        }
+        for instance in sorted(instances, key=lambda one: str(one["InstanceId"]))
+    }
+
+
+def _networks(environment: Environment) -> dict[str, Any]:
+    """Each subnet's ACL with its rules, every ACL there is, and the security groups' rules."""
+    ec2 = _ec2(environment)
+    acls = [acl for page in ec2.get_paginator("describe_network_acls").paginate() for acl in page["NetworkAcls"]]
+    groups = [
+        group for page in ec2.get_paginator("describe_security_groups").paginate() for group in page["SecurityGroups"]
+    ]
+    return {
+        # by ACL, not by association: putting an ACL back makes a new association of the same two
+        "acl_of_subnet": {
+            association["SubnetId"]: acl["NetworkAclId"] for acl in acls for association in acl["Associations"]
+        },
+        "acls": {acl["NetworkAclId"]: _digest(sorted(acl["Entries"], key=_text)) for acl in acls},
+        "groups": {
+            group["GroupId"]: _digest([group["IpPermissions"], group["IpPermissionsEgress"]]) for group in groups
+        },
+    }
+
+
+def _process(identity: ProcessIdentity) -> dict[str, Any] | None:
+    process = identity.find()
+    if process is None:
+        return None
+    try:
+        return {
+            "stopped": process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP),
+            "niceness": process.nice(),
+            "control_group": _read(Path(f"/proc/{identity.pid}/cgroup")),
+            "limits": _read(Path(f"/proc/{identity.pid}/limits")),
+            "children": _children(process),
+        }
+    except psutil.NoSuchProcess:  # between two questions
+        return None
+
+
+def _children(process: psutil.Process) -> list[str]:
+    """The programs that it has started and that still run: a load that a fault put beside it would be one."""
+    return sorted(" ".join(child.cmdline()[:3]) or child.name() for child in process.children(recursive=True))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return _digest(path.read_text())
+    except OSError:  # not Linux, or gone
+        return None
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(_text(value).encode()).hexdigest()[:16]

@@ -1,0 +1,40 @@
+"""Effects that show in what instances of the workload do: they no longer call anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stormproof.model.hypothesis import Phase
+from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
+
+if TYPE_CHECKING:
+    from stormproof.model.verdict import Confirmation
+
+
+def client_silent(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Sighting:
+    """Each of the effect's `clients` called a dependency in the steady phase, and none while the fault was in force."""
+    clients = [str(client) for client in effect.get("clients", ())]
+    if not clients:
+        return Sighting(seen=False, reason="the effect names no client")
+    if evidence.arrivals is None:
+        return Sighting(seen=False, reason="no arrivals were recorded")
+    arrivals = evidence.arrivals[~evidence.arrivals["canary"].astype(bool)]
+    at = arrivals["t_start_s"].to_numpy(dtype=np.float64)
+    of_client = arrivals["client"].astype(str).to_numpy()
+    steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
+    in_steady = (at >= steady_start) & (at < steady_end)
+    quiet = [client for client in clients if not np.any(in_steady & (of_client == client))]
+    if quiet:
+        return Sighting(seen=False, reason=f"called nobody in the steady phase either: {', '.join(quiet)}")
+    start_s, end_s = in_force(confirmation, evidence)
+    if end_s <= start_s:
+        return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
+    during = (at >= start_s) & (at < end_s)
+    total, theirs = int(np.count_nonzero(during)), int(np.count_nonzero(during & np.isin(of_client, clients)))
+    if total == 0:
+        return Sighting(seen=False, reason="nobody called a dependency while the fault was in force")
+    reason = f"{theirs} of {total} calls in the fault came from {', '.join(clients)}"
+    return Sighting(seen=theirs == 0, reason=reason)
