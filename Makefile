@@ -65,11 +65,11 @@ check: setup-dev ## style, types, import contracts, generated pages, locks, ship
 	! grep --extended-regexp --line-number '://|^ *-(i|f)|--(extra-)?index|--find-links' requirements/*.txt
 	$(BIN)/stormproof validate experiments/*/experiment.yaml
 
-controls: setup-dev ## every experiment at full length on hardened, naive and no-op, as a table (twenty minutes)
+controls: setup-dev ## every experiment at full length on hardened, naive and no-op, as a table (half an hour)
 	@$(BIN)/python tests/controls/run_table.py
 
-bench: setup-dev ## what the recorder costs a request, and what a run spends outside its phases
-	@for script in recorder_overhead arrival_lateness run_wall_time; do \
+bench: setup-dev ## what recording costs, how late arrivals are, how soon an undo is done (over an hour)
+	@for script in recorder_overhead arrival_lateness run_wall_time undo_latency kill_campaign; do \
 		echo "── bench/$$script.py"; $(BIN)/python bench/$$script.py; done
 
 docs: setup-dev ## regenerate the reference pages from the code

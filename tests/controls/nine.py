@@ -1,11 +1,13 @@
-"""The nine runs: every shipped experiment on the hardened lab, on the naive one, and with a fault that does nothing.
+"""The controls: an experiment on the hardened lab, on the naive one, and with a fault that does nothing.
 
-Held, refuted, invalid: a framework that never says no has not been tested.
+Nine of them are tests; `make controls` plays those of every shipped experiment, at full length. Held, refuted,
+invalid: a framework that never says no has not been tested.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from support.command import ROOT, Done, stormproof
 
 EXPERIMENTS = ("az-loss", "dependency-timeout", "throttling")
+SHIPPED = tuple(sorted(path.parent.name for path in (ROOT / "experiments").glob("*/experiment.yaml")))
 CONTROLS = {
     "hardened": ("held", 0, ("lab.variant=hardened",)),
     "naive": ("refuted", 1, ("lab.variant=naive",)),
@@ -38,10 +41,15 @@ class Control:
         return f"{self.experiment}-{self.name}"
 
 
-NINE = tuple(
-    Control(experiment=experiment, name=name, verdict=verdict, code=code, settings=settings)
-    for experiment, (name, (verdict, code, settings)) in itertools.product(EXPERIMENTS, CONTROLS.items())
-)
+def controls_of(experiments: Sequence[str]) -> tuple[Control, ...]:
+    """Three controls for each of *experiments*."""
+    return tuple(
+        Control(experiment=experiment, name=name, verdict=verdict, code=code, settings=settings)
+        for experiment, (name, (verdict, code, settings)) in itertools.product(experiments, CONTROLS.items())
+    )
+
+
+NINE = controls_of(EXPERIMENTS)
 
 
 def run_control(

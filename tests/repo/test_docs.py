@@ -186,7 +186,8 @@ def test_every_adr_and_page_is_listed() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     pages = [p.relative_to("docs") for p in PAGES if p.parts[0] == "docs" and p.name != "README.md"]
 
-    assert [] == [str(page) for page in pages if f"({page})" not in index]
+    generated = Path("reference/faults")  # listed by their own index, see test_every_fault_is_documented
+    assert [] == [str(page) for page in pages if page.parent != generated and f"({page})" not in index]
 
 
 def _commands() -> list[tuple[str, Any]]:

@@ -117,7 +117,7 @@ def swallowed_errors(path: Path, text: str) -> Iterator[str]:
 def open_listeners(path: Path, text: str) -> Iterator[str]:
     """Nothing of ours listens on more than loopback."""
     for number, line in enumerate(text.splitlines(), start=1):
-        if re.search(r"(?<![\d.])0\.0\.0\.0(?![\d.])|[\"']::[\"']", line):
+        if re.search(r"(?<![\d.])0\.0\.0\.0(?![\d./])|[\"']::[\"']", line):
             yield f"{path}:{number}: listens to everybody: bind to 127.0.0.1"
 
 

@@ -6,12 +6,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from support import file_fault
-from support.command import stormproof
 
 from stormproof.errors import OutstandingUndoError
 from stormproof.faults import activity, catalogue, outstanding
 from stormproof.faults.ledger import Ledger
+from support import file_fault
+from support.command import stormproof
 
 
 @pytest.fixture(autouse=True)
