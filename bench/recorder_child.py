@@ -1,4 +1,4 @@
-"""The Locust process of `recorder_overhead.py`: switches our recorder on and off, says what a pair cost.
+"""The Locust process of `recorder_overhead.py`: switches our recorder on and off, says what a round cost.
 
 On is all that a load worker does for its samples: the stamp, the listener, the bounded response, and every tenth of a
 second the rows to a file and an aggregate to the process that started this one, over the worker's own channel.
@@ -33,51 +33,77 @@ class Shopper(locust.FastHttpUser):
         self.client.get("/", name="/")
 
 
-def main() -> None:
-    order = json.loads(sys.argv[1])
-    channel = Channel(0, 1)
-    account = Account(0, None)
-    recorded_event = EventHook()  # begin() adds the listener that the worker would have
-    recorder = Recorder(RowWriter(Path(order["folder"]), 0, on_flush=account.take), recorded_event)
-    instrument_clients(recorder, [Shopper], timeout_s=10.0, open_model=False)
-    context, feed = Shopper.__dict__["context"], HTTPSocketPoolResponse.feed
-    clock = RunClock(start_mono_s=time.monotonic(), start_s=time.time())
-    account.begin(clock.start_mono_s, clock.start_s)
-    recorder.begin(clock)
-    (on_request,) = recorded_event._handlers  # noqa: SLF001
-    environment = Environment(user_classes=[Shopper], host=order["url"], events=locust.events)
-    runner = environment.create_local_runner()
-    gc.collect()
-    gc.freeze()
-    runner.start(order["users"], spawn_rate=order["users"])
-    gevent.sleep(1.0)
-    total = runner.stats.total  # Locust's own count, in both arms; the start makes a new one
-    del Shopper.context, HTTPSocketPoolResponse.feed  # what is left is Locust's own
+class Arms:
+    """One Locust under load, and what can be switched on in it."""
 
-    def interval(arm: str) -> dict[str, float]:
+    def __init__(self, folder: Path, url: str, users: int) -> None:
+        self.channel = Channel(0, 1)
+        self.account = Account(0, None)
+        recorded_event = EventHook()  # begin() adds the listener that the worker would have
+        self.recorder = Recorder(RowWriter(folder, 0, on_flush=self.account.take), recorded_event)
+        instrument_clients(self.recorder, [Shopper], timeout_s=10.0, open_model=False)
+        self.context, self.feed = Shopper.__dict__["context"], HTTPSocketPoolResponse.feed
+        clock = RunClock(start_mono_s=time.monotonic(), start_s=time.time())
+        self.account.begin(clock.start_mono_s, clock.start_s)
+        self.recorder.begin(clock)
+        (self.on_request,) = recorded_event._handlers  # noqa: SLF001
+        environment = Environment(user_classes=[Shopper], host=url, events=locust.events)
+        self.request = environment.events.request
+        before = list(self.request._handlers)  # noqa: SLF001
+        self.runner = environment.create_local_runner()
+        (self.statistics,) = [one for one in self.request._handlers if one not in before]  # noqa: SLF001
+        gc.collect()
+        gc.freeze()
+        self.runner.start(users, spawn_rate=users)
+        gevent.sleep(1.0)
+        del Shopper.context, HTTPSocketPoolResponse.feed  # what is left is Locust's own
+
+    def switch(self, arm: str, *, on: bool) -> None:
+        """Locust as it comes; our recorder beside its statistics; our recorder in their place, as in a load worker."""
+        if arm == "plain":
+            return
+        (self.request.add_listener if on else self.request.remove_listener)(self.on_request)
         if arm == "recorded":
-            Shopper.context, HTTPSocketPoolResponse.feed = context, feed
-            environment.events.request.add_listener(on_request)
+            (self.request.remove_listener if on else self.request.add_listener)(self.statistics)
+        if on:
+            Shopper.context, HTTPSocketPoolResponse.feed = self.context, self.feed
+        else:
+            del Shopper.context, HTTPSocketPoolResponse.feed
+
+    def interval(self, arm: str, seconds: float) -> dict[str, float]:
+        """CPU µs a request and requests a second of one arm over an interval."""
+        self.switch(arm, on=True)
         gevent.sleep(0.1)  # requests of the other arm are over
-        requests, cpu_s, at = total.num_requests, time.process_time(), time.monotonic()
-        until = at + order["interval_s"]
+        self.tick()
+        counted, rows = self.runner.stats.total.num_requests, 0
+        cpu_s, at = time.process_time(), time.monotonic()
+        until = at + seconds
         while time.monotonic() < until:
             gevent.sleep(AGGREGATE_EVERY_S)
-            if arm == "recorded":  # as the worker's tick does
-                recorder.rows.flush()
-                channel.send(account.aggregate(time.monotonic(), 0).to_message())
-        requests, cpu_s, elapsed_s = total.num_requests - requests, time.process_time() - cpu_s, time.monotonic() - at
-        if arm == "recorded":
-            environment.events.request.remove_listener(on_request)
-            del Shopper.context, HTTPSocketPoolResponse.feed
+            if arm != "plain":
+                rows += self.tick()
+        cpu_s, elapsed_s = time.process_time() - cpu_s, time.monotonic() - at
+        requests = rows if arm == "recorded" else self.runner.stats.total.num_requests - counted
+        self.switch(arm, on=False)
         return {"cpu_us": cpu_s / requests * 1e6, "per_s": requests / elapsed_s}
 
+    def tick(self) -> int:
+        """Rows to the file and an aggregate to the conductor, as the worker's tick does; how many requests it told."""
+        self.recorder.rows.flush()
+        aggregate = self.account.aggregate(time.monotonic(), 0)
+        self.channel.send(aggregate.to_message())
+        return aggregate.ended
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    arms = Arms(Path(order["folder"]), order["url"], order["users"])
     draw = random.Random(order["seed"])
     for _ in range(order["pairs"]):
-        arms = ["plain", "recorded"]
-        draw.shuffle(arms)
-        channel.send_last({"kind": "pair", **{arm: interval(arm) for arm in arms}})
-    runner.quit()
+        names = ["plain", "beside", "recorded"]
+        draw.shuffle(names)
+        arms.channel.send_last({"kind": "pair", **{name: arms.interval(name, order["interval_s"]) for name in names}})
+    arms.runner.quit()
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from support.lab import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
-LONG = ("timeline.steady=4s", "timeline.fault=30s", "timeline.recovery=30s")
 
-
-def settings(*more: str) -> list[str]:
-    return [argument for one in (*LONG, *more) for argument in ("--set", one)]
+def settings(**other: str) -> list[str]:
+    """The timeline as `--set` arguments: long phases, but for those in *other*."""
+    phases = {"steady": "4s", "fault": "30s", "recovery": "30s", **other}
+    return [argument for name, span in phases.items() for argument in ("--set", f"timeline.{name}={span}")]
 
 
 def events_of(out: Path) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def test_recovery_can_be_interrupted(lab: RunningLab, tmp_path: Path) -> None:
     """After the undo the run is cut short, not undone again."""
     environment = variables(lab.directory, tmp_path)
     out = tmp_path / "runs"
-    arguments = settings("timeline.fault=3s")
+    arguments = settings(fault="3s")
     with started("run", ROOT / "experiments/throttling", "--json", "--out", out, *arguments, **environment) as run:
         wait_for("recovery", lambda: reached(out, "recovery"), within_s=60)
         run.send_signal(signal.SIGINT)

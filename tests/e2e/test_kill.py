@@ -35,11 +35,17 @@ WHOLE_WITHIN_S = 5.0
 UNDO_BEGINS_WITHIN_S = 1.0
 ENDED_WITHIN_S = 30.0  # a conductor that lives on drains its load and writes its reports
 KILLS_EACH = 10
+IN_CI = (2, 5, 8)  # of the ten: the rest are marked slow, `pytest -m slow tests/e2e/test_kill.py`
 SEED = int(os.environ.get("STORMPROOF_KILL_SEED", "20260722"))
 
 # One kill in each tenth of a run, anywhere in it: over all of them uniform, and no tenth is left out.
 RANDOM_KILLS = [
-    pytest.param(name, (tenth + random.Random(f"{SEED} {name} {tenth}").random()) / KILLS_EACH, id=f"{name}-{tenth}")
+    pytest.param(
+        name,
+        (tenth + random.Random(f"{SEED} {name} {tenth}").random()) / KILLS_EACH,
+        id=f"{name}-{tenth}",
+        marks=[] if tenth in IN_CI else [pytest.mark.slow],
+    )
     for name in EXPERIMENTS
     for tenth in range(KILLS_EACH)
 ]

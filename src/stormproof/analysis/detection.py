@@ -33,8 +33,8 @@ def health_of_zone(readings: Iterable[Mapping[str, Any]], zone: str) -> tuple[He
         targets = reading.get("targets") if row.get("probe") == PROBE and isinstance(reading, dict) else None
         if not isinstance(targets, dict):
             continue
-        of_zone = [target for target in targets.values() if target.get("zone") == zone]
-        if of_zone:
+        of_zone = [target for target in targets.values() if isinstance(target, dict) and target.get("zone") == zone]
+        if of_zone and isinstance(row.get("wall_s"), int | float):
             healthy = sum(bool(target.get("healthy")) for target in of_zone)
             seen.append(Health(at_s=float(row["wall_s"]), healthy=healthy, targets=len(of_zone)))
     return tuple(sorted(seen, key=lambda health: health.at_s))

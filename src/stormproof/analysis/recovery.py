@@ -19,6 +19,7 @@ METHOD = "one-second buckets, one recovery (n = 1)"
 BUCKET_S = 1.0
 BAD_SHARE = 0.01  # a bucket with a larger share of failed requests is bad
 CLEAR_P = 0.001  # a bad bucket is clear when 1 % failing would bring that many failures less often than this
+BUCKETS_MAX = 1_000_000  # eleven days; a longer window has an end that is not a time of this run
 LASTING_S = 5.0  # this long without a bad bucket is a lasting good stretch
 
 
@@ -37,6 +38,8 @@ def time_to_recover(requests: Requests, *, bad_share: float = BAD_SHARE, onset_s
         return no_estimate("no requests after the onset", method=METHOD)
     buckets = math.floor(requests.duration_s / BUCKET_S + 1e-6)
     lasting = round(LASTING_S / BUCKET_S)
+    if buckets > BUCKETS_MAX:
+        return no_estimate(f"a window of {requests.duration_s:.3g} s is not that of a run", n=1, method=METHOD)
     if buckets < lasting:
         return no_estimate(
             f"only {requests.duration_s:.1f} s were seen after the onset; a lasting good stretch takes "

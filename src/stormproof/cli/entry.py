@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 
@@ -21,7 +22,10 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(call(sys.argv[1:]))
+    code = call(sys.argv[1:])
+    for late in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(late, signal.SIG_IGN)  # the verdict is out: a signal may not change the exit code that says it
+    sys.exit(code)
 
 
 def call(arguments: list[str]) -> int:

@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stormproof.errors import GuardrailError, LabError
+from stormproof.errors import GuardrailError, LabError, UsageError
 from stormproof.model.environment import Environment
 from stormproof.model.guardrails import Guardrails
 from stormproof.spec.environment_file import LAB, EnvironmentFile, load_environment
 
 LOCAL = "local"
 DEFAULT_VARIANT = "hardened"
+WHOLE_WITHIN_S = 30.0  # naive: three health checks, five seconds apart, until a target is healthy again
 
 
 def find_environment(name: str, *, spec: Path, lab_overrides: Mapping[str, str]) -> EnvironmentFile:
@@ -91,12 +92,11 @@ def lab_environment(file: EnvironmentFile, *, variant_asked: bool, say: bool = T
     """
     from stormproof.lab import control
     from stormproof.lab.processes import Owner
+    from stormproof.run.interrupt import Interrupts
 
     there = running_lab()
     if there is not None and (not variant_asked or there.variant == file.variant):
-        status = control.status(control.default_directory())
-        if not status["whole"]:
-            raise LabError("the lab that is up is not whole", hint="stormproof lab status; stormproof undo --list")
+        _await_whole(there)
         yield there
         return
     folder = Path(tempfile.mkdtemp(prefix="stormproof-lab-"))
@@ -105,11 +105,38 @@ def lab_environment(file: EnvironmentFile, *, variant_asked: bool, say: bool = T
     try:
         yield control.up(folder, variant=file.variant, owner=Owner.this_process())
     finally:
-        with contextlib.suppress(LabError):
+        # What was started is taken down whole, and a run that is over keeps its verdict.
+        with Interrupts(), contextlib.suppress(LabError):
             control.down(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await_whole(there: Environment) -> None:
+    """Return once the running lab is whole; a naive one needs some seconds after a run to notice that it is.
+
+    Raises `UnavailableError` when a run is going on in it, `OutstandingUndoError` when one has left something
+    broken, `LabError` when it does not become whole.
+    """
+    from stormproof.faults.outstanding import refuse_if_any
+    from stormproof.lab import control
+    from stormproof.run.lock import lock_name, refuse_if_held
+
+    refuse_if_held(lock_name(there))
+    refuse_if_any(lock_name(there))
+    control.wait_until_whole(control.default_directory(), within_s=WHOLE_WITHIN_S)
 
 
 def runs_folder(out: Path | None) -> Path:
     """Where runs go: `--out`, else ``$STORMPROOF_REPORTS``, else ``reports``."""
     return out or Path(os.environ.get("STORMPROOF_REPORTS", "reports"))
+
+
+def made_folder(folder: Path) -> Path:
+    """*folder*, there and writable before anything is started for what is to be written to it. `UsageError` if not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: expected a folder, or a place to make one, got {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--out {folder}: expected a folder that can be written to")
+    return folder

@@ -77,8 +77,8 @@ def _rehearse(
     from stormproof.record.atomic import write_json
     from stormproof.record.layout import RunDirectory, new_run_id
     from stormproof.run.killswitch import check_kill_switch
-    from stormproof.run.lock import environment_lock
-    from stormproof.run.session import child_environment, lock_name
+    from stormproof.run.lock import environment_lock, lock_name
+    from stormproof.run.session import child_environment
 
     key = lock_name(environment)
     slug = f"{experiment.slug}-rehearsal"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stormproof.cli.environments import find_environment, lab_environment, running_lab, runs_folder
+from stormproof.cli.environments import find_environment, lab_environment, made_folder, running_lab, runs_folder
 from stormproof.cli.printing import print_json, print_verdict
 from stormproof.errors import StormproofError, UnavailableError, UsageError
 
@@ -90,6 +90,7 @@ def _run_spec(
     document = load_document(spec, overrides=overrides.spec)
     experiment = experiment_from(document, catalogue=catalogue.argument_models())
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    made_folder(out)
     with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
         for note in preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC)):
@@ -127,6 +128,7 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
     check_plain(guardrails)
     check_kill_switch(guardrails)
     experiment = load_chaos_experiment(spec)
+    made_folder(out)
     asked = Asked(spec_document=experiment.document, source=Path(experiment.path), overrides={}, out=out)
     return run_plain(experiment.document, running_lab(), asked, progress, guardrails=guardrails)
 
@@ -137,14 +139,16 @@ def _conclude(finished: RunDirectory, *, as_json: bool) -> int:
     from stormproof.model.verdict import EXIT_CODE
     from stormproof.record.seal import seal
     from stormproof.report.write import write_reports
+    from stormproof.run.interrupt import Interrupts
     from stormproof.verdict.assess import assess
     from stormproof.verdict.document import write_verdict
 
-    verdict = assess(finished)
-    write_verdict(finished.verdict, verdict)
-    write_reports(finished)
-    seal(finished)
-    _print(verdict, finished, as_json=as_json)
+    with Interrupts():  # the run is over: a signal now may not cost it its verdict
+        verdict = assess(finished)
+        write_verdict(finished.verdict, verdict)
+        write_reports(finished)
+        seal(finished)
+        _print(verdict, finished, as_json=as_json)
     left = Ledger(finished.ledger).outstanding()
     if left:
         names = ", ".join(entry.fault_id for entry in left)
@@ -206,7 +210,7 @@ def analyse(run_dir: RunArgument, out: OutOption = None, as_json: JsonOption = F
     verdict = assess(there)
     content = dump_verdict(verdict)
     if out is not None:
-        write_bytes(out / there.verdict.name, content)
+        write_bytes(made_folder(out) / there.verdict.name, content)
     elif not there.verdict.exists():
         write_bytes(there.verdict, content)
     elif there.verdict.read_bytes() != content:
@@ -224,7 +228,9 @@ def report(run_dir: RunArgument, out: OutOption = None) -> int:
 
     there = RunDirectory(run_dir).require()
     _warn_of_changes(there)
-    target = out or (_next_revision(there) if there.sums.exists() and there.report_html.exists() else None)
+    target = _next_revision(there) if there.sums.exists() and there.report_html.exists() else None
+    if out is not None:
+        target = made_folder(out)
     for path in write_reports(there, out=target):
         typer.echo(_short(path))
     return 0

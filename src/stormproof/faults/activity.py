@@ -58,16 +58,11 @@ def inject(
     try:
         if not noop:
             fault.act()
-    except BaseException as error:  # also Ctrl-C: what was begun is in the ledger, and says so
+    except BaseException as error:
         watch.stop(join_s=0)
-        events.record_event(
-            log,
-            events.FAULT_FAILED,
-            who="player",
-            fault_id=fault_id,
-            kind=kind,
-            reason=f"{type(error).__name__}: {error}",
-        )
+        if isinstance(error, Exception):  # an interruption is the conductor's to tell: the act did not fail
+            reason = f"{type(error).__name__}: {error}"
+            events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
         raise
     ledger.note(fault_id, "acted")
     events.record_event(log, events.FAULT_INJECTED, who="player", fault_id=fault_id, kind=kind, at=time.time())

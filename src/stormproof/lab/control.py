@@ -92,6 +92,18 @@ def status(directory: Path) -> dict[str, Any]:
     return condition.read(record, directory)
 
 
+def wait_until_whole(directory: Path, *, within_s: float) -> None:
+    """Return once the lab in *directory* is whole; `LabError`, with its own reason, when it is not in time."""
+    give_up_at = time.monotonic() + within_s
+    while not (seen := status(directory))["whole"]:
+        if time.monotonic() > give_up_at:
+            raise LabError(
+                f"the lab that is up is not whole: {seen['reason']}",
+                hint="stormproof lab status; stormproof undo --list",
+            )
+        time.sleep(_LOOK_EVERY_S)
+
+
 def environment(directory: Path) -> Environment:
     """The lab in *directory* as an environment; raises `LabError` when none is up."""
     directory = directory.absolute()

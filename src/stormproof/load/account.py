@@ -98,6 +98,7 @@ class Account:
             lateness_ms_max=longest,
             cpu_share=(time.process_time() - self._cpu_start_s) / elapsed_s,
             per_second=[[second, offered[second], sent[second]] for second in sorted(offered | sent)],
+            rows=self._ended,
         )
 
     def _offered_and_sent(self, mono_s: float, arrivals_sent: int) -> tuple[int, int]:

@@ -97,6 +97,7 @@ class WorkerTotals:
     lateness_ms_max: float | None
     cpu_share: float | None  # of one core, from start to stop
     per_second: list[list[int]]  # [Unix second, offered by due instant, sent by sending instant]
+    rows: int | None = None  # samples written: at least one a completed task; None where nobody knows
 
     def as_dict(self) -> dict[str, Any]:
         """Field by field, JSON-clean."""

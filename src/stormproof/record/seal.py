@@ -31,7 +31,7 @@ def broken(run: RunDirectory) -> list[str]:
     """What differs from the seal, a sentence a file; empty when nothing does or there is no seal."""
     if not run.sums.exists():
         return []
-    lines = (line.partition("  ") for line in run.sums.read_text().splitlines())
+    lines = (line.partition("  ") for line in run.sums.read_text(errors="replace").splitlines())
     sealed = {name: digest for digest, separator, name in lines if separator}
     now = digests(run)
     changed = [f"{name} was changed" for name in sorted(sealed.keys() & now.keys()) if sealed[name] != now[name]]

@@ -13,6 +13,7 @@ import orjson
 import psutil
 
 from stormproof.errors import UnavailableError
+from stormproof.model.environment import Environment
 from stormproof.record.atomic import write_json
 from stormproof.record.state import state_folder
 
@@ -33,6 +34,20 @@ def holder(environment: str) -> dict[str, Any] | None:
     A lock whose process is gone, or that has expired, is nobody's.
     """
     return _owner(lock_folder() / f"{environment}.json")
+
+
+def refuse_if_held(environment: str) -> None:
+    """`UnavailableError` when a run is going on in *environment*."""
+    if (other := holder(environment)) is not None:
+        raise UnavailableError(
+            f"environment {environment!r}: a run is going on ({other['run']}, pid {other['pid']})",
+            hint="wait for it, or end it: stormproof abort",
+        )
+
+
+def lock_name(environment: Environment) -> str:
+    """What a run holds: the environment, and in the lab that lab (two labs do not meet)."""
+    return f"{environment.name}-{environment.proxy.node_id}" if environment.proxy else environment.name
 
 
 def holders() -> list[dict[str, Any]]:
@@ -59,11 +74,7 @@ def environment_lock(environment: str, *, run: Path, duration_s_max: float) -> I
         import fcntl
 
         fcntl.flock(guard, fcntl.LOCK_EX)  # two runs that start in the same instant
-        if (other := holder(environment)) is not None:
-            raise UnavailableError(
-                f"environment {environment!r}: a run is going on ({other['run']}, pid {other['pid']})",
-                hint="wait for it, or end it: stormproof abort",
-            )
+        refuse_if_held(environment)
         write_json(
             path,
             {

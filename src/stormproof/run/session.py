@@ -21,7 +21,7 @@ from stormproof.record.atomic import write_json, write_text
 from stormproof.record.layout import RunDirectory, new_run_id
 from stormproof.record.redact import redact
 from stormproof.run.conductor import Conductor
-from stormproof.run.lock import environment_lock
+from stormproof.run.lock import environment_lock, lock_name
 from stormproof.run.metadata import About, describe_run, now_text
 from stormproof.run.plain import play_plain
 from stormproof.run.progress import Progress
@@ -132,11 +132,6 @@ def child_environment(environment: Environment | None) -> dict[str, str]:
             "PYTHONUNBUFFERED": "1",
         }
     return {**os.environ, "PYTHONUNBUFFERED": "1"}
-
-
-def lock_name(environment: Environment) -> str:
-    """What a run holds: the environment, and in the lab that lab (two labs do not meet)."""
-    return f"{environment.name}-{environment.proxy.node_id}" if environment.proxy else environment.name
 
 
 def _slug(title: str) -> str:

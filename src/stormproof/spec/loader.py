@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.resources
 import json
@@ -37,8 +38,9 @@ def experiment_path(path: Path) -> Path:
     file = path / FILE_NAME if path.is_dir() else path
     if file.is_file():
         return file
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    got = f"a folder without {FILE_NAME}" if path.is_dir() else "nothing there"
+    siblings = [entry.name for entry in path.parent.iterdir() if entry != path] if path.parent.is_dir() else []
+    there = "something that is no file" if path.exists() else "nothing there"
+    got = f"a folder without {FILE_NAME}" if path.is_dir() else there
     expected = "an experiment file, or its folder"
     raise SpecError(
         where=str(path), what="", expected=expected, got=got, hint=nearest(path.name, siblings, or_all=False)
@@ -139,6 +141,17 @@ def reliability_choices() -> Mapping[str, Mapping[str, str]]:
     return choices
 
 
+def _no_python(path: Path) -> str:
+    """Why the file at *path* cannot even be parsed, with its line; "" when it can. Nothing of it is run."""
+    try:
+        ast.parse(path.read_bytes(), filename=path.name)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (ValueError, OSError) as error:  # null bytes; a file that may not be read
+        return str(error)
+    return ""
+
+
 def _load(fields: ExperimentFields, document: Document, *, check_files: bool) -> Load:
     load = fields.load
     if load.arrivals is not None and load.users is not None:
@@ -152,6 +165,8 @@ def _load(fields: ExperimentFields, document: Document, *, check_files: bool) ->
     locustfile = (Path(document.file).parent / load.locustfile).resolve()
     if check_files and not locustfile.is_file():
         raise _wrong(document, ("load", "locustfile"), "a file beside the spec", f"`{load.locustfile}`, not there")
+    if check_files and (problem := _no_python(locustfile)):
+        raise _wrong(document, ("load", "locustfile"), "a Python file", f"`{load.locustfile}`, {problem}")
     return Load(
         locustfile=str(locustfile),
         arrivals_per_s=load.arrivals,

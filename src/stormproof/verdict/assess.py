@@ -15,11 +15,11 @@ from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.arrivals import read_arrivals
 from stormproof.record.atomic import read_lines
-from stormproof.record.events import read_events
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
 from stormproof.verdict import validity
 from stormproof.verdict.chaos_journal import judge_journal, read_journal
+from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from stormproof.record.layout import RunDirectory
 
 CHAOS_TOOLKIT = "chaostoolkit"  # run.json's "kind" of a plain Chaos Toolkit experiment
+EXPERIMENT = "experiment"
+RUN_SCHEMA_VERSION = 1
 CLAIMS_HAVE_DATA = "data for every claim"
 
 
@@ -52,6 +54,9 @@ def assess(run: RunDirectory) -> Verdict:
     """
     about = read_run_json(run)
     judgement = _of_journal(run) if about.get("kind") == CHAOS_TOOLKIT else _of_experiment(run)
+    changed = changed_since_sealed(run) if judgement.outcome is Outcome.HELD else ()
+    if changed:
+        judgement = _not_proved(judgement, changed)
     return Verdict(
         outcome=judgement.outcome,
         reasons=judgement.reasons,
@@ -67,6 +72,22 @@ def assess(run: RunDirectory) -> Verdict:
     )
 
 
+def _not_proved(held: _Judgement, changed: Sequence[str]) -> _Judgement:
+    """A changed record proves no claim. Only what held is taken back: a refutation is a warning even then."""
+    check = Check(name=UNCHANGED, ok=False, reason=f"since the run was sealed, {', '.join(changed[:5])}")
+    untested = tuple(
+        replace(finding, outcome=Outcome.INCONCLUSIVE, reason=f"Not tested ({check.reason}). {finding.reason}")
+        for finding in held.findings
+    )
+    return replace(
+        held,
+        outcome=Outcome.INVALID,
+        reasons=(f"Not tested: {check.name}: {check.reason}.",),
+        findings=untested,
+        checks=(*held.checks, check),
+    )
+
+
 def read_run_json(run: RunDirectory) -> dict[str, Any]:
     """`run.json` of *run*. Raises `RunDirectoryError`."""
     run.require()
@@ -76,7 +97,22 @@ def read_run_json(run: RunDirectory) -> dict[str, Any]:
         raise RunDirectoryError(where=str(run.run_json), what="", expected="JSON", got=str(error)) from error
     if not isinstance(about, dict):
         raise RunDirectoryError(where=str(run.run_json), what="", expected="an object", got=type(about).__name__)
+    _require_keys(about, where=str(run.run_json))
     return about
+
+
+def _require_keys(about: Mapping[str, Any], *, where: str) -> None:
+    """What a verdict says of its run must be there: without `simulated` a lab's run would pass for a real one."""
+    if about.get("schema_version") != RUN_SCHEMA_VERSION:
+        got = repr(about.get("schema_version"))
+        raise RunDirectoryError(where=where, what="schema_version", expected=str(RUN_SCHEMA_VERSION), got=got)
+    if about.get("kind", EXPERIMENT) not in (EXPERIMENT, CHAOS_TOOLKIT):
+        expected = f"{EXPERIMENT} or {CHAOS_TOOLKIT}"
+        raise RunDirectoryError(where=where, what="kind", expected=expected, got=repr(about.get("kind")))
+    for key, kind in (("run_id", str), ("slug", str), ("title", str), ("simulated", bool)):
+        if not isinstance(about.get(key), kind):
+            got = repr(about.get(key)) if key in about else "none"
+            raise RunDirectoryError(where=where, what=key, expected=f"a {kind.__name__}", got=got)
 
 
 def _of_experiment(run: RunDirectory) -> _Judgement:
@@ -86,8 +122,9 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
     arrivals = read_arrivals(run) if any(run.arrivals.glob("*.parquet")) else None
     readings = read_lines(run.readings)
     last = float(samples["scheduled_at"].max()) if len(samples) else None
-    events = [row for row in read_events(run.events) if "event" in row]
+    events, torn = read_story(run.events)
     timeline = read_timeline(events, last_scheduled_s=last)
+    whole = whole_check(events, torn, timeline)
     seen = Observations(
         samples=samples,
         windows=timeline.windows,
@@ -104,7 +141,7 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
         hypotheses=experiment.hypotheses,
         faults_expected=bool(experiment.faults),
     )
-    checks = (*checks_of(evidence), *_data_check(findings, timeline))
+    checks = (*checks_of(evidence), *([whole] if whole else []), *_data_check(findings, timeline))
     return conclude(experiment.hypotheses, findings, checks, timeline)
 
 
@@ -136,7 +173,7 @@ def _untested(hypothesis: Hypothesis, finding: Finding, failed: Sequence[Check])
 
 def _rests_on(hypothesis: Hypothesis, check: str) -> bool:
     """Whether *hypothesis* means nothing when *check* failed."""
-    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS}:
+    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, WHOLE}:
         return True
     if check == validity.SEEING:
         return hypothesis.metric is Metric.TIME_TO_DETECT
@@ -181,7 +218,7 @@ def _claims(findings: Sequence[Finding], outcome: Outcome) -> tuple[str, ...]:
 
 
 def _of_journal(run: RunDirectory) -> _Judgement:
-    timeline = read_timeline([row for row in read_events(run.events) if "event" in row])
+    timeline = read_timeline(read_story(run.events)[0])
     judged = judge_journal(read_journal(run.journal))
     checks = judged.checks
     if timeline.abort is not None and timeline.abort.by == "failure":

@@ -58,7 +58,11 @@ def read_timeline(events: Sequence[Event], *, last_scheduled_s: float | None = N
         ),
         confirmations=confirmations,
         denied=frozenset(
-            str(row["fault_id"]) for row in events if row["event"] in {names.FAULT_NOT_FELT, names.FAULT_FAILED}
+            str(row["fault_id"])
+            for row in events
+            if row["event"] in {names.FAULT_NOT_FELT, names.FAULT_FAILED}
+            # an inject that the abort itself cut off did not fail
+            and (abort is None or float(row["wall_s"]) < abort.at_s)
         ),
         not_gone=frozenset(
             confirmation.fault_id

@@ -16,6 +16,7 @@ from stormproof.analysis.requests import requests_in
 from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check
 from stormproof.verdict.effect import effect_seen
+from stormproof.verdict.integrity import impossible_rows, tolerated, unrecorded
 from stormproof.verdict.sighting import Evidence
 
 if TYPE_CHECKING:
@@ -84,7 +85,18 @@ def _faults(run: RunEvidence) -> list[Check]:
         if confirmation.gone or (confirmation.gone is False and not unknown):
             reason = f"{confirmation.fault_id}: {confirmation.reason}"
             checks.append(Check(name=GONE, ok=confirmation.gone, reason=reason))
+        if timeline.abort is None and confirmation.felt and (untold := _untold(confirmation, timeline)):
+            checks.append(Check(name=GONE, ok=False, reason=f"{confirmation.fault_id}: {untold}"))
     return checks
+
+
+def _untold(confirmation: Confirmation, timeline: Timeline) -> str:
+    """What the record lacks of a fault that was felt and, it says, is gone; "" when it lacks nothing."""
+    if confirmation.gone is None:
+        return "the record does not say when it was injected"
+    if confirmation.gone and Phase.RECOVERY.value not in timeline.windows:
+        return "the load ended before it was seen gone, so there was no recovery"
+    return ""
 
 
 def _cut_short(confirmation: Confirmation, timeline: Timeline) -> bool:
@@ -156,12 +168,19 @@ def _recorded(run: RunEvidence) -> list[Check]:
         return []
     workers = list(run.timeline.load_stopped.get("workers") or [])
     completed, sent = (sum(int(worker.get(key, 0)) for worker in workers) for key in ("completed", "sent"))
-    tolerance = max(2, round(0.01 * completed))
-    if abs(rows - completed) > tolerance:
-        reason = f"{rows} samples on disk, {completed} requests completed"
+    # A task may send several requests, so `completed` tasks are the fewest rows, not their number.
+    written = [worker.get("rows") for worker in workers]
+    expected = completed if None in written else sum(int(count) for count in written if count is not None)
+    tolerance = max(2, round(0.01 * completed)) if None in written or run.timeline.abort is not None else 0
+    if abs(rows - expected) > tolerance:
+        reason = f"{rows} samples on disk, {expected} requests recorded by the workers"
         return [Check(name=RECORDED, ok=False, reason=reason)]
-    lost = sent - rows
-    if run.timeline.abort is None and lost > max(2, round((1 - DELIVERED_SHARE_MIN) * sent)):
+    if impossible := impossible_rows(run.samples):
+        reason = f"{impossible} of {rows} samples have times that cannot be"
+        return [Check(name=RECORDED, ok=False, reason=reason)]
+    cut_off = run.timeline.abort is not None or run.timeline.denied  # the drain was a short one
+    lost = 0 if cut_off else unrecorded(run.samples, workers)
+    if lost > tolerated(sent):
         return [Check(name=RECORDED, ok=False, reason=f"of {sent} requests sent, {lost} left no sample")]
     return [Check(name=RECORDED, ok=True, reason=f"{rows} samples, {completed} requests completed, {sent} sent")]
 

@@ -21,7 +21,10 @@ def process() -> Iterator[psutil.Process]:
     """A process that says that it serves INSTANCE."""
     words = [sys.executable, "-c", "import time; time.sleep(60)", "stormproof.lab.shop", "--instance", INSTANCE]
     with subprocess.Popen(words) as child:
-        yield psutil.Process(child.pid)
+        started = psutil.Process(child.pid)
+        # The kernel closes the pipe that Popen waits for a moment before it fills in the command line.
+        wait_for("the command line", lambda: INSTANCE in started.cmdline(), within_s=5, every_s=0.001)
+        yield started
         child.kill()
 
 

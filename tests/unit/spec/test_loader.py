@@ -177,6 +177,14 @@ def test_without_a_catalogue_faults_are_taken_as_they_are(folder: Path) -> None:
     assert load_experiment(folder).faults[0].kind == "meteor"
 
 
+def test_a_locustfile_that_is_no_python_is_found_before_anything_starts(folder: Path) -> None:
+    """The error names the spec's line and the locustfile's; nothing of the file is run."""
+    (folder / "load.py").write_text("raise SystemExit('was run')\nthis is not python(\n")
+
+    with pytest.raises(SpecError, match=r"experiment\.yaml:5: load\.locustfile: expected a Python file, .*line 2"):
+        load_experiment(folder)
+
+
 def test_the_copy_in_a_run_directory_needs_no_locustfile(folder: Path, tmp_path: Path) -> None:
     """spec.yaml is what was asked after --set, and reads back to the same claims anywhere."""
     document = load_document(folder, overrides={"timeline.fault": "8s"}, variables={})

@@ -48,7 +48,8 @@ def journal(**changes: Any) -> dict[str, Any]:
 
 def outcome_of(tmp_path: Path, content: dict[str, Any] | str | None, events: str = "") -> Outcome:
     run = RunDirectory(tmp_path / "run").create()
-    run.run_json.write_text(json.dumps({"run_id": "r", "slug": "x", "title": "x", "kind": "chaostoolkit"}))
+    about = {"schema_version": 1, "kind": "chaostoolkit", "run_id": "r", "slug": "x", "title": "x", "simulated": True}
+    run.run_json.write_text(json.dumps(about))
     run.events.write_text(events)
     if content is not None:
         run.journal.write_text(content if isinstance(content, str) else json.dumps(content))
