@@ -167,6 +167,8 @@ def test_a_text_rule_says_no(rule: tidy.Rule, bad: str, good: str) -> None:
 def test_text_follows(rule: tidy.Rule) -> None:
     """Every text file of the repository follows the rule."""
     files = [p for p in repository_files() if p.suffix not in BINARY and p not in RULES_THEMSELVES]
+    if rule is tidy.untidy_text:  # a run is evidence, sealed as it was written
+        files = [path for path in files if path.parts[:2] != ("reports", "sample")]
 
     assert len(files) > 30
     assert [] == [wrong for path in files for wrong in rule(path, _text(path))]

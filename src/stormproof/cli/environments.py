@@ -131,12 +131,18 @@ def runs_folder(out: Path | None) -> Path:
     return out or Path(os.environ.get("STORMPROOF_REPORTS", "reports"))
 
 
-def made_folder(folder: Path) -> Path:
-    """*folder*, there and writable before anything is started for what is to be written to it. `UsageError` if not."""
+def writable_folder(folder: Path) -> Path:
+    """*folder*, shown to be there or to be makeable, before anything is started for what is to be written to it.
+
+    Nothing is left: a run that is refused later must not have made a folder. Raises `UsageError`.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            path.rmdir()
     except OSError as error:
         raise UsageError(f"--out {folder}: expected a folder, or a place to make one, got {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
+    if not missing and not os.access(folder, os.W_OK):
         raise UsageError(f"--out {folder}: expected a folder that can be written to")
     return folder

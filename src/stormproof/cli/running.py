@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stormproof.cli.environments import find_environment, lab_environment, made_folder, running_lab, runs_folder
+from stormproof.cli.environments import find_environment, lab_environment, running_lab, runs_folder, writable_folder
 from stormproof.cli.printing import print_json, print_verdict
 from stormproof.errors import StormproofError, UnavailableError, UsageError
 
@@ -90,7 +90,7 @@ def _run_spec(
     document = load_document(spec, overrides=overrides.spec)
     experiment = experiment_from(document, catalogue=catalogue.argument_models())
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
-    made_folder(out)
+    writable_folder(out)
     with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
         for note in preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC)):
@@ -128,7 +128,7 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
     check_plain(guardrails)
     check_kill_switch(guardrails)
     experiment = load_chaos_experiment(spec)
-    made_folder(out)
+    writable_folder(out)
     asked = Asked(spec_document=experiment.document, source=Path(experiment.path), overrides={}, out=out)
     return run_plain(experiment.document, running_lab(), asked, progress, guardrails=guardrails)
 
@@ -210,7 +210,7 @@ def analyse(run_dir: RunArgument, out: OutOption = None, as_json: JsonOption = F
     verdict = assess(there)
     content = dump_verdict(verdict)
     if out is not None:
-        write_bytes(made_folder(out) / there.verdict.name, content)
+        write_bytes(writable_folder(out) / there.verdict.name, content)
     elif not there.verdict.exists():
         write_bytes(there.verdict, content)
     elif there.verdict.read_bytes() != content:
@@ -230,7 +230,7 @@ def report(run_dir: RunArgument, out: OutOption = None) -> int:
     _warn_of_changes(there)
     target = _next_revision(there) if there.sums.exists() and there.report_html.exists() else None
     if out is not None:
-        target = made_folder(out)
+        target = writable_folder(out)
     for path in write_reports(there, out=target):
         typer.echo(_short(path))
     return 0

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from stormproof.errors import RunDirectoryError
 from stormproof.record.atomic import write_bytes
 from stormproof.record.layout import RunDirectory
+from stormproof.record.part import SCHEMA_KEY, read_part
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
-SCHEMA_KEY = b"stormproof.schema_version"
 # The user agent carries the caller's process identity as "app/<id>" (botocore's user_agent_appid, our own clients).
 _CLIENT = re.compile(r"\bapp/([^\s;,)]+)")
 _ATTEMPT = re.compile(r"\battempt=(\d+)")
@@ -77,26 +76,10 @@ def read_arrivals(run: RunDirectory) -> pd.DataFrame:
     Raises `RunDirectoryError` when a part has other columns or another schema version.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     expected = arrivals_schema()
-    tables = [expected.empty_table()]
-    for path in sorted(run.arrivals.glob("*.parquet")):
-        try:
-            table = pq.read_table(path, partitioning=None)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise RunDirectoryError(
-                where=str(path), what="", expected="a Parquet file", got=str(error).splitlines()[0]
-            ) from error
-        version = (table.schema.metadata or {}).get(SCHEMA_KEY, b"none")
-        if version != expected.metadata[SCHEMA_KEY] or not table.schema.equals(expected):
-            raise RunDirectoryError(
-                where=str(path),
-                what="columns",
-                expected=f"schema_version {SCHEMA_VERSION}: {', '.join(expected.names)}",
-                got=f"schema_version {version.decode()}: {', '.join(table.schema.names)}",
-            )
-        tables.append(table)
+    tables = [read_part(path, expected) for path in sorted(run.arrivals.glob("*.parquet"))]
+    tables.insert(0, expected.empty_table())
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     return frame.sort_values("arrived_at", kind="stable", ignore_index=True)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stormproof.errors import RunDirectoryError
 from stormproof.record.atomic import sync_folder
 from stormproof.record.layout import RunDirectory
+from stormproof.record.part import SCHEMA_KEY, read_part
 from stormproof.record.rows import NAMES_SUFFIX, ROW, ROWS_SUFFIX, SCHEMA_VERSION, TEXT_COLUMNS, read_names
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_GROUP_ROWS = 20_000
-SCHEMA_KEY = b"stormproof.schema_version"
 
 # The raw row as numpy reads it: `record.rows.ROW`, field by field, unaligned.
 RAW_ROW = np.dtype(
@@ -97,39 +96,13 @@ def read_samples(run: RunDirectory) -> pd.DataFrame:
     """
     import pyarrow as pa
 
-    tables = [_read_part(path) for path in sorted(run.samples.glob("*.parquet"))]
+    expected = samples_schema()
+    tables = [read_part(path, expected) for path in sorted(run.samples.glob("*.parquet"))]
     raw = sorted(run.samples.glob(f"*{ROWS_SUFFIX}"))
     tables += [_raw_table(rows) for rows in raw if not rows.with_suffix(".parquet").exists()]
-    table = pa.concat_tables([samples_schema().empty_table(), *tables]).unify_dictionaries().combine_chunks()
+    table = pa.concat_tables([expected.empty_table(), *tables]).unify_dictionaries().combine_chunks()
     frame: pd.DataFrame = table.to_pandas()
     return frame.sort_values("scheduled_at", kind="stable", ignore_index=True)
-
-
-def _read_part(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    expected = samples_schema()
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RunDirectoryError(
-            where=str(path), what="", expected="a Parquet file", got=str(error).splitlines()[0]
-        ) from error
-    version = (table.schema.metadata or {}).get(SCHEMA_KEY)
-    if version != expected.metadata[SCHEMA_KEY]:
-        raise RunDirectoryError(
-            where=str(path),
-            what="schema_version",
-            expected=str(SCHEMA_VERSION),
-            got=version.decode() if version else "none",
-            hint="this run was made by another version of Stormproof; see CHANGELOG.md",
-        )
-    if not table.schema.equals(expected):
-        raise RunDirectoryError(
-            where=str(path), what="columns", expected=_describe(expected), got=_describe(table.schema)
-        )
-    return table
 
 
 def _raw_table(rows: Path) -> pa.Table:
@@ -153,7 +126,3 @@ def _raw_table(rows: Path) -> pa.Table:
 
 def _names_of(rows: Path) -> Path:
     return rows.with_name(rows.name.removesuffix(ROWS_SUFFIX) + NAMES_SUFFIX)
-
-
-def _describe(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name} {field.type}" for field in schema)

@@ -8,8 +8,8 @@ from pathlib import Path
 from stormproof.record.atomic import write_text
 from stormproof.record.layout import RunDirectory
 
-# Written after the seal, or of no evidence: revisions of the analysis, lock files, what is not finished yet.
-UNSEALED = ("SHA256SUMS", "revisions")
+# Written after the seal: the seal itself, and revisions of verdict and reports (`revisions/001`, `revision-2`).
+UNSEALED = ("SHA256SUMS", "revision")
 
 
 def seal(run: RunDirectory) -> None:
@@ -23,7 +23,7 @@ def digests(run: RunDirectory) -> dict[str, str]:
     return {
         name.as_posix(): _sha256(path)
         for name, path in sorted(files.items())
-        if name.parts[0] not in UNSEALED and name.suffix not in (".lock", ".tmp")
+        if not name.parts[0].startswith(UNSEALED) and name.suffix not in (".lock", ".tmp")
     }
 
 

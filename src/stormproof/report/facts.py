@@ -13,6 +13,7 @@ import orjson
 from stormproof.errors import InputError
 from stormproof.model.hypothesis import Phase
 from stormproof.record import events as names
+from stormproof.record.seal import broken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from stormproof.model.verdict import Verdict
     from stormproof.record.layout import RunDirectory
+
+# Files that a report is made into, not from: written again, they are none the less true.
+MADE_FROM_THE_RECORD = ("report.html", "report.md", "junit.xml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class Facts:
     samples_problem: str  # why there are none, when there should be some
     journal: Mapping[str, Any]  # chaoslib's, {} without
     probe_failures: int  # readings that are an error
+    changed: tuple[str, ...] = ()  # what is not as it was sealed, beside reports made from it
 
     @property
     def is_foreign(self) -> bool:
@@ -77,6 +82,7 @@ def read_facts(folder: RunDirectory) -> Facts:
         samples_problem=problem,
         journal=_document(folder.journal),
         probe_failures=_probe_failures(folder.readings),
+        changed=tuple(sentence for sentence in broken(folder) if not sentence.startswith(MADE_FROM_THE_RECORD)),
     )
 
 

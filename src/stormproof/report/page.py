@@ -113,6 +113,7 @@ class Page:
     versions: tuple[tuple[str, str], ...]
     repeat: str
     files: tuple[tuple[str, str], ...]
+    changed: tuple[str, ...] = ()  # what is not as it was sealed: the verdict above may not be the run's
 
     @property
     def word(self) -> str:
@@ -139,6 +140,7 @@ def assemble(facts: Facts) -> Page:
         title=clean(verdict.title or verdict.slug or "untitled experiment"),
         why=clean(run.get("why") or "", limit=1200),
         simulated=verdict.simulated,
+        changed=tuple(clean(sentence) for sentence in facts.changed[:20]),
         started=_started(facts),
         started_iso=clean(run.get("started_at") or ""),
         duration_s=_duration(facts),

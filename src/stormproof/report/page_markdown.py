@@ -64,6 +64,7 @@ def render_markdown(page: Page) -> str:
         " · ".join(
             [f"{escape(name)}: {escape(text)}" for name, text in page.key_facts]
             + (["**simulated** (staging on one machine, not AWS)"] if page.simulated else [])
+            + (["**this record is not as it was sealed; nothing here proves anything**"] if page.changed else [])
         ),
         "### Findings",
         _findings(page.findings) if page.findings else "No finding.",

@@ -18,6 +18,7 @@ from golden.report import storyboard
 from stormproof.errors import RunDirectoryError
 from stormproof.model.verdict import Outcome
 from stormproof.record.layout import RunDirectory
+from stormproof.record.seal import seal
 from stormproof.report.bar import interval_bar
 from stormproof.report.page_junit import render_junit
 from stormproof.report.page_markdown import code, escape, prose
@@ -154,7 +155,7 @@ def test_a_sealed_run_is_left_as_it_is(tmp_path: Path) -> None:
     """With SHA256SUMS in place a report goes into a numbered revision, and --out goes where it says."""
     run = storyboard.held(tmp_path / "run")
     write_reports(run)
-    run.sums.write_text("sealed\n")
+    seal(run)
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
 
     second, third = write_reports(run)[0], write_reports(run)[0]
@@ -313,3 +314,18 @@ def test_marks_that_would_overlap_take_another_lane() -> None:
         assert {mark.label.text for mark in drawing.marks} == {"injected", "felt", "undone", "gone"}
         fault = next(band for band in drawing.bands if band.phase == "fault")
         assert fault.x == pytest.approx(58 + (1000 - 58 - 14) * 17.1 / 53, abs=0.2)
+
+
+def test_a_page_about_a_changed_record_says_so(tmp_path: Path) -> None:
+    """Somebody wrote "held" into a sealed verdict: the page and the text carry the broken seal, near the top."""
+    run = SyntheticRun().write(tmp_path / "run")
+    write_verdict(run.verdict, assess(run))
+    seal(run)
+    untouched = write_reports(run, out=tmp_path / "before")
+    assert all("not as it was sealed" not in path.read_text() for path in untouched)
+
+    run.verdict.write_text(run.verdict.read_text().replace('"simulated": true', '"simulated": false'))
+    html, markdown, _ = write_reports(run, out=tmp_path / "after")
+
+    assert "verdict.json was changed" in html.read_text()
+    assert "not as it was sealed" in markdown.read_text()
