@@ -219,7 +219,7 @@ def test_an_attempt_of_the_shop_says_who_made_it(whole_lab: RunningLab) -> None:
         log = whole_lab.environment.dependencies[dependency].access_log
         assert log
         lines = Path(log).read_text().splitlines()
-        return [row for line in lines if f"app/{shop.id}" in (row := json.loads(line))["user_agent"]]
+        return [row for line in lines if f"app/{shop.id}" in ((row := json.loads(line))["user_agent"] or "")]
 
     until(lambda: rows("recommendations") and rows("cart"), within_s=5)
     assert rows("recommendations")[-1]["attempt"] == "1"

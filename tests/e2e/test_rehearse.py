@@ -101,11 +101,13 @@ def _niceness(lab: RunningLab) -> Callable[[], None]:
     """Cannot be put back without privileges: the process is replaced instead."""
     instance = lab.environment.zones["c"][0].id
     (row,) = [one for one in lab.status()["instances"] if one["id"] == instance]
-    psutil.Process(row["pid"]).nice(5)
+    process = psutil.Process(row["pid"])
+    process.nice(5)
 
     def replace() -> None:
         ec2 = lab.client("ec2")
         ec2.stop_instances(InstanceIds=[instance], Force=True)
+        until(lambda: not process.is_running(), within_s=10)  # the reconciler looks every 50 ms
         ec2.start_instances(InstanceIds=[instance])
 
     return replace

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ _NOT_SETTINGS = frozenset({".log", ".tmp", ".lock"})
 # Of Envoy's own configuration: when and as which version it was loaded, not what it says.
 _NOT_CONTENT = frozenset({"last_updated", "version_info"})
 _TIMEOUT_S = 5.0
+_DRAINED_WITHIN_S = 10.0
 
 
 def snapshot(environment: Environment) -> dict[str, Any]:
@@ -103,10 +105,18 @@ def _runtime(topology: Topology) -> dict[str, str]:
 
 
 def _envoy_configuration(topology: Topology) -> dict[str, str]:
-    """A digest of each kind of configuration in force: listeners, clusters, filters that files feed."""
+    """A digest of each kind of configuration in force: listeners, clusters, filters that files feed.
+
+    A listener that was exchanged drains for a second, and is in the dump, with its routes, until then: waited for.
+    """
+    give_up_at = time.monotonic() + _DRAINED_WITHIN_S
+    while True:
+        document = _get(topology, "/config_dump")
+        if "draining_state" not in json.dumps(document) or time.monotonic() > give_up_at:
+            break
+        time.sleep(0.1)
     return {
-        str(part.get("@type", "")).rpartition(".")[2]: _digest(_canonical(part))
-        for part in _get(topology, "/config_dump").get("configs", [])
+        str(part.get("@type", "")).rpartition(".")[2]: _digest(_canonical(part)) for part in document.get("configs", [])
     }
 
 
