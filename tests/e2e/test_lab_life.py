@@ -116,6 +116,23 @@ def test_a_lab_goes_with_its_owner(folder: Path) -> None:
     until(lambda: none_left(folder, recorded), within_s=5)
 
 
+def test_a_lab_holds_nothing_of_the_caller_open(folder: Path) -> None:
+    """A pipe that `lab up` inherits (the lock of a cron job, say) is closed with the command, not with the lab."""
+    ours, theirs = os.pipe()
+    os.set_inheritable(theirs, True)
+    try:
+        control.up(folder, variant="hardened", owner=Owner.this_process())
+    finally:
+        os.close(theirs)
+    os.set_blocking(ours, False)
+    try:
+        rest = os.read(ours, 1)  # the end; with a writer left it would be a BlockingIOError
+    finally:
+        os.close(ours)
+
+    assert rest == b""
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(folder: Path) -> None:
     """`up` never empties a folder that is not a lab's."""
     precious = folder / "precious.txt"

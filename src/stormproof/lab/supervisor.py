@@ -369,6 +369,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--owner-started", type=float)
     options = parser.parse_args(arguments)
     os.chdir("/")  # keep no folder of the caller busy
+    # Nor a file: a lock or a pipe that `lab up` was given would be held for as long as the lab lives.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     owner = Owner(pid=options.owner_pid, started_s=options.owner_started) if options.owner_pid else None
     supervisor = Supervisor(folder=LabFolder(path=options.directory), variant=options.variant, owner=owner)
