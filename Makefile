@@ -52,7 +52,7 @@ demo: setup ## lose a zone of a real workload under load, and read the verdict (
 	@$(BIN)/stormproof run experiments/az-loss --env local
 
 test: setup-dev ## every test, with short timelines (minutes)
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@scripts/test $(BIN)/python $(ARGS)
 
 check: setup-dev ## style, types, import contracts, generated pages, locks, shipped experiments
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import pytest
 from controls.nine import NINE, SHORT, Control, run_control
 from support.command import stormproof
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

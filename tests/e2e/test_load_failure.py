@@ -21,6 +21,8 @@ from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import read_samples
 from support.load_server import LOCUSTFILE, Server, drive, locustfile, until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
