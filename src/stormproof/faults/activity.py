@@ -115,6 +115,7 @@ def undo_outstanding(
 ) -> list[dict[str, Any]]:
     """Undo what the ledger still holds, last broken first; goes on past failures and reports each.
 
+    *only* is one fault's id, its parts included.
     The one undo: conductor, player's rollbacks and `stormproof undo` all come here, one at a time.
     Returns a row an entry: ``{"fault_id", "kind", "undone": bool, "reason"}``.
     """
@@ -124,7 +125,7 @@ def undo_outstanding(
         return [
             _undo_entry(ledger, entry, events_path=events_path, who=who)
             for entry in ledger.outstanding()
-            if only is None or entry.fault_id == only
+            if only is None or entry.fault_id == only or entry.fault_id.startswith(part_id(only, ""))
         ]
 
 
@@ -162,6 +163,11 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
     done = result("undone")
     say(events.FAULT_GONE, at=watch.seen_at, evidence=dict(watch.look.evidence) if watch.look else {})
     return done
+
+
+def part_id(fault_id: str, part: str) -> str:
+    """The id of a part of a fault that is made of others."""
+    return f"{fault_id}.{part}"
 
 
 def vanished(configuration: Mapping[str, Any]) -> bool:

@@ -71,6 +71,13 @@ def _die(step: str) -> NoReturn:
 
 
 def _inject(step: str, order: Mapping[str, Any]) -> int:
+    for part in order["before"]:  # of a fault that is made of others: what is in force when this one begins
+        found = catalogue.module(part["kind"]).inject(
+            fault_id=part["fault_id"], noop=False, target=part["target"], configuration=part["configuration"]
+        )
+        if not found["felt"]:
+            sys.stderr.write(f"{part['fault_id']} was not felt: {found['reason']}\n")
+            return 1
     fault = catalogue.bind(order["kind"], order["target"], order["configuration"])
     found = activity.inject(
         cast("Fault", _DiesIn(fault=fault, step=step)),  # its `gap_s` is its fault's, not its class's
@@ -89,7 +96,7 @@ def _inject(step: str, order: Mapping[str, Any]) -> int:
 def _undo(order: Mapping[str, Any]) -> int:
     ledger = Ledger(Path(order["configuration"]["ledger_path"]))
     results = activity.undo_outstanding(
-        ledger, events_path=Path(order["configuration"]["events_path"]), who="rehearsal", only=order["fault_id"]
+        ledger, events_path=Path(order["configuration"]["events_path"]), who="rehearsal"
     )
     failed = [result for result in results if not result["undone"]]
     for result in failed:

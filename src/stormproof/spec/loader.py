@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stormproof.errors import HypothesisError, SpecError
-from stormproof.model.experiment import ArrivalProcess, Experiment, FaultRequest, Limits, Load, Timeline
+from stormproof.model.experiment import (
+    AT,
+    COMPOSITE,
+    STEPS,
+    ArrivalProcess,
+    Experiment,
+    FaultRequest,
+    Limits,
+    Load,
+    Timeline,
+)
 from stormproof.spec.document import Document, Location, dotted, read_document
 from stormproof.spec.fields import ELSEWHERE, ExperimentFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
@@ -194,7 +204,30 @@ def _fault(
         raise _wrong(document, (*at, kind), "a mapping of arguments", f"`{arguments}`")
     if catalogue is not None:
         validate(catalogue[kind], arguments, document, at=(*at, kind))
+        if kind == COMPOSITE:
+            _check_steps(arguments[STEPS], (*at, kind, STEPS), document, catalogue)
     return FaultRequest(kind=kind, arguments=arguments, where=document.where((*at, kind)))
+
+
+def _check_steps(
+    steps: list[Mapping[str, Any]], at: Location, document: Document, catalogue: Mapping[str, type[BaseModel]]
+) -> None:
+    """Each step is `at` and one fault that is not made of others itself."""
+    simple = {kind: model for kind, model in catalogue.items() if kind != COMPOSITE}
+    for index, step in enumerate(steps):
+        here = (*at, index)
+        kinds = [key for key in step if key != AT]
+        if len(kinds) != 1:
+            got = f"{len(kinds)}: {', '.join(kinds)}"[:80] if kinds else "none"
+            raise _wrong(document, here, "one fault a step: `{at: 3s, az-loss: {zone: a}}`", got)
+        kind, arguments = kinds[0], step[kinds[0]]
+        if kind not in simple:
+            expected = "a known fault" if kind != COMPOSITE else f"a fault that is no {COMPOSITE}"
+            raise _wrong(document, (*here, kind), expected, f"`{kind}`", hint=nearest(kind, simple))
+        arguments = {} if arguments is None else arguments
+        if not isinstance(arguments, dict):
+            raise _wrong(document, (*here, kind), "a mapping of arguments", f"`{arguments}`")
+        validate(simple[kind], arguments, document, at=(*here, kind))
 
 
 def _check_reliability(ids: list[str], document: Document) -> None:
@@ -217,8 +250,8 @@ def _check_together(experiment: Experiment, document: Document) -> None:
             f"{format_duration(total_s)} of warm-up and phases",
         )
     at_once = experiment.limits.faults_at_once
-    if len(experiment.faults) > at_once:
-        count = len(experiment.faults)
+    count = sum(len(fault.kinds) for fault in experiment.faults)
+    if count > at_once:
         raise _wrong(
             document,
             ("limits", "faults_at_once"),
