@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, str] = {
     "az-loss": "stormproof.faults.az_loss",
+    "bad-deploy": "stormproof.faults.bad_deploy",
     "composite": "stormproof.faults.composite",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "dependency-dns": "stormproof.faults.dependency_dns",

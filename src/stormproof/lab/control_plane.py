@@ -2,8 +2,9 @@
 
 ``python -m stormproof.lab.control_plane TOPOLOGY_FILE``. Lines of JSON out: ``{"ready": true}`` once, then
 ``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its subnet
-lets pass. Lines of JSON in: ``{"healthy": {"i-…": true}}``, what the balancer says of its targets. moto calls every
-running target healthy; here a target's health is what the balancer says, and ``describe_target_health`` repeats it.
+lets pass, and ``{"release": "1.0.0", "version": 1}`` whenever another release is wanted. Lines of JSON in:
+``{"healthy": {"i-…": true}}``, what the balancer says of its targets, and ``{"deployment": {…}}``, what the deployment
+says of itself. moto calls every running target healthy; here a target's health is what the balancer says, and ``describe_target_health`` repeats it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stormproof.lab.network_acl import AclEntry, cuts_off
+from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.topology import (
     ACCOUNT,
     CARTS_TABLE,
@@ -43,8 +45,12 @@ def main(topology_file: str) -> None:
     _serve(topology)
     seed(topology)
     threading.Thread(target=_watch, args=(topology,), daemon=True, name="watch").start()
+    ssm = _client("ssm", topology)
     for line in sys.stdin:
-        healthy.update(json.loads(line)["healthy"])
+        document = json.loads(line)
+        healthy.update(document.get("healthy", {}))
+        if "deployment" in document:
+            _put(ssm, DEPLOYMENT_PARAMETER, json.dumps(document["deployment"]))
 
 
 def _say(document: dict[str, Any]) -> None:
@@ -131,6 +137,13 @@ def seed(topology: Topology) -> None:
     )
 
 
+    _put(_client("ssm", topology), RELEASE_PARAMETER, FIRST.name)
+
+
+def _put(ssm: Any, name: str, value: str) -> None:
+    ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+
 def _start_instances(ec2: Any, topology: Topology, subnets: dict[str, str]) -> None:
     """One instance a subnet call, with the ids that the topology chose before anything started."""
     from moto.ec2.models import instances as moto_instances
@@ -194,11 +207,23 @@ def _entry(row: Any) -> AclEntry:
     )
 
 
+def _wanted_release() -> tuple[str, int]:
+    """The wanted release and the version of its parameter, read from moto's memory."""
+    from moto.ssm.models import ssm_backends
+
+    parameter = ssm_backends[ACCOUNT][REGION].get_parameter(RELEASE_PARAMETER)
+    return ("", 0) if parameter is None else (str(parameter.value), int(parameter.version))
+
+
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
     known: dict[str, tuple[str, bool]] = {}
+    known_release: tuple[str, int] | None = None
     first = True
     while True:
+        if (release := _wanted_release()) != known_release:
+            known_release = release
+            _say({"release": release[0], "version": release[1]})
         for instance, state, cut_off in _states(topology):
             if known.get(instance) != (state, cut_off):
                 known[instance] = (state, cut_off)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import stormproof
+from stormproof.lab.releases import BROKEN, DEPLOYMENT_PARAMETER, RELEASE_PARAMETER
 from stormproof.lab.variants import variant_named
-from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
+from stormproof.model.environment import Aws, Dependency, Deployment, Environment, Instance, Proxy
 
 ZONES = ("a", "b", "c")
 INSTANCES_PER_ZONE = 2
@@ -278,6 +279,9 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             for zone in ZONES
         },
         dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
+        deployment=Deployment(
+            parameter=RELEASE_PARAMETER, status_parameter=DEPLOYMENT_PARAMETER, broken=(BROKEN.name,)
+        ),
         target_names={i.address.text: i.id for i in instances},
         variant=topology.variant,
         workload_version=f"lab shop {stormproof.__version__} {_source_digest()}",
@@ -309,7 +313,7 @@ def _source_digest() -> str:
     """What the workload's own code is, so that two runs can be said to have tested the same shop."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("cart.py", "dependency.py", "recommendations.py", "shop.py"):
+    for name in ("cart.py", "dependency.py", "recommendations.py", "releases.py", "shop.py"):
         digest.update((here / name).read_bytes())
     return digest.hexdigest()[:12]
 

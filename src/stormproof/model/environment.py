@@ -58,6 +58,15 @@ class Aws:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """How releases of the workload are made: a parameter in SSM says which is wanted."""
+
+    parameter: str
+    status_parameter: str  # what the deployment says of itself, as JSON: wanted, version, state, instances
+    broken: tuple[str, ...] = ()  # releases that are known to fail their checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """A resolved environment; `environment.json` is this, redacted."""
 
@@ -68,6 +77,7 @@ class Environment:
     proxy: Proxy | None = None
     zones: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)
+    deployment: Deployment | None = None
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
     variant: str | None = None  # the lab's variant
     workload_version: str = ""
