@@ -32,6 +32,7 @@ def snapshot(lab: RunningLab, *, mark: tuple[str, str]) -> dict[str, Any]:
         "files": _files(lab.directory),
         "network": _network(lab),
         "release": _release(lab),
+        "fis": _fis(lab),
         "processes": _processes(lab),
         "left_behind": [process.cmdline()[:4] for process in marked(*mark)],
     }
@@ -99,6 +100,13 @@ def _release(lab: RunningLab) -> dict[str, Any]:
     values = {row["Name"]: row["Value"] for row in rows}
     status = json.loads(values["/shop/deployment"])
     return {"wanted": values["/shop/release"], **{key: value for key, value in status.items() if key != "version"}}
+
+
+def _fis(lab: RunningLab) -> list[str]:
+    """Experiments that are not over, and templates."""
+    fis = lab.client("fis")
+    running = [row["id"] for row in fis.list_experiments()["experiments"] if row["state"]["status"] != "stopped"]
+    return sorted([*running, *(row["id"] for row in fis.list_experiment_templates()["experimentTemplates"])])
 
 
 def _processes(lab: RunningLab) -> dict[str, tuple[str, int, list[int]]]:

@@ -22,6 +22,7 @@ from stormproof.lab.topology import (
     CERTIFICATES,
     DEPENDENCIES,
     REGION,
+    REPLACES_TAG,
     Topology,
     abort_percent_key,
     delay_duration_key,
@@ -74,6 +75,7 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
     ]
     faults = [*_proxy_faults(admin, troubles), *_file_faults(topology, directory), *_stopped(instances)]
     faults += [*_closed_networks(topology, troubles), *_paused(record), *_releases(topology, troubles)]
+    faults += _denied_launches(topology, troubles)
     unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
     if unwell:
         troubles.append(f"not healthy, running and alive: {', '.join(unwell)}")
@@ -171,6 +173,29 @@ def _releases(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
     if (state := deployment.get("state", "unknown")) != "settled":
         found.append({"kind": "release", "what": f"the deployment is {state}: {deployment.get('instances')}"})
     return found
+
+
+def _denied_launches(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
+    """FIS experiments that are not over, and instances that replace others."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        experiments = _client("fis", topology).list_experiments()["experiments"]
+        filters = [
+            {"Name": "tag-key", "Values": [REPLACES_TAG]},
+            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        ]
+        reservations = _client("ec2", topology).describe_instances(Filters=filters)["Reservations"]
+    except (BotoCoreError, ClientError) as error:
+        troubles.append(f"the control plane does not answer ({error})")
+        return []
+    found = [
+        {"kind": "fis", "what": f"FIS experiment {row['id']} is {row['state']['status']}"}
+        for row in experiments
+        if row["state"]["status"] not in {"completed", "stopped", "failed", "cancelled"}
+    ]
+    replacements = [instance["InstanceId"] for one in reservations for instance in one["Instances"]]
+    return found + [{"kind": "replacement", "what": f"{one} is in the place of another"} for one in replacements]
 
 
 def _acl_entry(row: Mapping[str, Any]) -> AclEntry:

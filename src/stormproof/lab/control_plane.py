@@ -4,7 +4,9 @@
 ``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its subnet
 lets pass, and ``{"release": "1.0.0", "version": 1}`` whenever another release is wanted. Lines of JSON in:
 ``{"healthy": {"i-…": true}}``, what the balancer says of its targets, and ``{"deployment": {…}}``, what the deployment
-says of itself. moto calls every running target healthy; here a target's health is what the balancer says, and ``describe_target_health`` repeats it.
+says of itself. Replacements of lost instances (`fleet`) are told as ``{"replacement": "i-…", "of": "i-…", "zone": "b",
+"state": "running"}``. moto calls every running target healthy; here a target's health is what the balancer says, and
+``describe_target_health`` repeats it.
 """
 
 from __future__ import annotations
@@ -19,16 +21,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stormproof.lab import capacity
+from stormproof.lab.fleet import Fleet, FleetCalls, keep_whole
 from stormproof.lab.network_acl import AclEntry, cuts_off
 from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.topology import (
     ACCOUNT,
     CARTS_TABLE,
     REGION,
+    REPLACES_TAG,
     ZONES,
     Topology,
     listening_socket,
 )
+from stormproof.lab.variants import variant_named
 
 _WATCH_EVERY_S = 0.02
 
@@ -42,8 +48,20 @@ def main(topology_file: str) -> None:
     topology = Topology.from_document(json.loads(Path(topology_file).read_bytes()))
     healthy: dict[str, bool] = {}
     _tell_the_truth_about_health(healthy)
+    capacity.make_true()
     _serve(topology)
-    seed(topology)
+    subnets = seed(topology)
+    fleet = Fleet(
+        zones={instance.id: instance.zone for instance in topology.instances},
+        policy=variant_named(topology.variant).fleet,
+        calls=FleetCalls(topology, subnets),
+    )
+    threading.Thread(
+        target=keep_whole,
+        args=(fleet, lambda: {instance: state for instance, state, _ in _states(topology)}),
+        daemon=True,
+        name="fleet",
+    ).start()
     threading.Thread(target=_watch, args=(topology,), daemon=True, name="watch").start()
     ssm = _client("ssm", topology)
     for line in sys.stdin:
@@ -100,8 +118,8 @@ def _client(service: str, topology: Topology) -> Any:
     )
 
 
-def seed(topology: Topology) -> None:
-    """Make the control plane say what the lab is: network, instances, balancer, table.
+def seed(topology: Topology) -> dict[str, str]:
+    """Make the control plane say what the lab is: network, instances, balancer, table; the subnet of each zone.
 
     Goes through moto's own door (HTTP, boto3), so that what is slow the first time is over when the lab is ready.
     """
@@ -138,6 +156,7 @@ def seed(topology: Topology) -> None:
 
 
     _put(_client("ssm", topology), RELEASE_PARAMETER, FIRST.name)
+    return subnets
 
 
 def _put(ssm: Any, name: str, value: str) -> None:
@@ -187,6 +206,17 @@ def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
         yield instance.id, state, found is not None and found.subnet_id in closed
 
 
+def _replacements() -> Iterator[tuple[str, str, str, str]]:
+    """Every replacement, whom it replaces, its zone and its state, read from moto's memory."""
+    from moto.ec2.models import ec2_backends
+
+    for reservation in list(ec2_backends[ACCOUNT][REGION].reservations.values()):
+        for instance in list(reservation.instances):
+            tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+            if REPLACES_TAG in tags:
+                yield instance.id, tags[REPLACES_TAG], tags["zone"], str(instance.state)
+
+
 def _closed_subnets(backend: Any) -> set[str]:
     # Copies: moto's own threads change these while we read.
     return {
@@ -218,6 +248,7 @@ def _wanted_release() -> tuple[str, int]:
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
     known: dict[str, tuple[str, bool]] = {}
+    replacements: dict[str, str] = {}
     known_release: tuple[str, int] | None = None
     first = True
     while True:
@@ -228,6 +259,10 @@ def _watch(topology: Topology) -> None:
             if known.get(instance) != (state, cut_off):
                 known[instance] = (state, cut_off)
                 _say({"instance": instance, "state": state, "cut_off": cut_off})
+        for new, lost, zone, state in _replacements():
+            if replacements.get(new) != state:
+                replacements[new] = state
+                _say({"replacement": new, "of": lost, "zone": zone, "state": state})
         if first:
             first = False
             _say({"ready": True})

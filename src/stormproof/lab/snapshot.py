@@ -41,7 +41,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
     ``runtime``: Envoy's admin overrides. ``envoy``: a digest of each part of the configuration in force. ``files``: a
     digest of every configuration file. ``health``: what the balancer says. ``instances``, ``networks``: what the
     control plane says (state, subnet, security groups, tags; the rules of each ACL, and which subnet has which).
-    ``releases``: the release that is wanted, and what the deployment says of itself.
+    ``releases``: the release that is wanted, and what the deployment says of itself. ``experiments``: what FIS runs.
     ``processes``: alive or stopped, niceness, control group, limits and children of each. Raises `LabError` when
     *environment* is not a lab that is up.
     """
@@ -58,6 +58,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
         "instances": _instances(environment),
         "networks": _networks(environment),
         "releases": _releases(environment),
+        "experiments": _experiments(environment),
         "processes": {name: _process(identity) for name, identity in sorted(record.processes.items())},
     }
 
@@ -145,6 +146,20 @@ def _client(service: str, environment: Environment) -> Any:
     return aws.client(service, configuration)
 
 
+def _experiments(environment: Environment) -> dict[str, Any]:
+    """Experiments that are not over, and templates."""
+    fis = _client("fis", environment)
+    experiments = [row for page in fis.get_paginator("list_experiments").paginate() for row in page["experiments"]]
+    templates = [
+        row for page in fis.get_paginator("list_experiment_templates").paginate() for row in page["experimentTemplates"]
+    ]
+    over = {"completed", "stopped", "failed", "cancelled"}
+    return {
+        "running": sorted(row["id"] for row in experiments if row["state"]["status"] not in over),
+        "templates": sorted(row["id"] for row in templates),
+    }
+
+
 def _releases(environment: Environment) -> dict[str, Any]:
     """Without the number of changes that it took: a release that was taken back is one more."""
     deployment = environment.deployment
@@ -163,6 +178,7 @@ def _instances(environment: Environment) -> dict[str, Any]:
     instances = [
         instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]
     ]
+    places = {instance.id for zone in environment.zones.values() for instance in zone}
     return {
         instance["InstanceId"]: {
             "state": instance["State"]["Name"],
@@ -171,6 +187,8 @@ def _instances(environment: Environment) -> dict[str, Any]:
             "tags": {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
         }
         for instance in sorted(instances, key=lambda one: str(one["InstanceId"]))
+        # what the healer launched and gave back is listed for an hour on EC2, and for ever here
+        if not (instance["State"]["Name"] == "terminated" and instance["InstanceId"] not in places)
     }
 
 

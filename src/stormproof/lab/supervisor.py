@@ -30,7 +30,8 @@ from stormproof.lab.health import target_health
 from stormproof.lab.listening import answers, is_open, listens
 from stormproof.lab.partition import Partition
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
-from stormproof.lab.releases import RELEASES
+from stormproof.lab.releases import FIRST, RELEASES
+from stormproof.lab.replacements import Replacements
 from stormproof.lab.rollout import Rollout
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
 from stormproof.lab.topology import (
@@ -82,13 +83,14 @@ class Supervisor:
         self._owner_gone_at: float | None = None
         self._admin = EnvoyAdmin(url=self._topology.admin.url, node_id=self._topology.lab_id)
         self._health: dict[str, bool] = {}  # as the balancer said last
+        self._places = {instance.id: instance for instance in self._topology.instances}
         self._rollout = Rollout(
-            self,
-            instances=[instance.id for instance in self._topology.instances],
-            policy=self._variant.release,
-            known=list(RELEASES),
+            self, instances=list(self._places), policy=self._variant.release, known=list(RELEASES)
         )
         self._deployment_told: dict[str, Any] = {}
+        self._replacements = Replacements(
+            places=self._places, boot_s=self._variant.fleet.boot_s, start=self._start_shop, end=self._end_shop
+        )
 
     # Start ----------------------------------------------------------------------------------------------------
 
@@ -156,7 +158,7 @@ class Supervisor:
             _python(
                 "shop",
                 *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
-                *("--release", release or self._rollout.serving[instance.id]),
+                *("--release", release or self._rollout.serving.get(instance.id, FIRST.name)),
                 *("--host", address.host, "--port", str(address.port)),
                 *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
             ),
@@ -230,6 +232,7 @@ class Supervisor:
         now = time.monotonic()
         if self._ready:
             self._rollout.turn(now)
+            self._replacements.turn(now)
             self._tell_deployment()
         for instance in self._topology.instances:
             due = self._start_again_at.get(instance.id)
@@ -248,6 +251,8 @@ class Supervisor:
             document = json.loads(line)
             if document.get("ready"):
                 self._control_plane_ready = True
+            elif "replacement" in document:
+                self._replacements.obey(document, time.monotonic())
             elif "release" in document:
                 self._rollout.want(document["release"], document["version"])
             else:
@@ -265,8 +270,7 @@ class Supervisor:
         _log.info("%s is %s: power cut", instance_id, state)
         self._wanted.discard(instance_id)
         self._start_again_at.pop(instance_id, None)
-        self._identities.pop(instance_id, None)
-        self._end(self._children.pop(instance_id, None))
+        self._end_shop(instance_id)
         self.give_up(instance_id)  # a machine without power has no process of a new release either
 
     def _obey_acl(self, instance_id: str, *, cut_off: bool) -> None:
@@ -302,8 +306,7 @@ class Supervisor:
         """Start the new process, where the old one runs."""
         if instance not in self._children:
             return False
-        (shop,) = [one for one in self._topology.instances if one.id == instance]
-        self._start_shop(shop, name=instance + _NEXT, release=release)
+        self._start_shop(self._places[instance], name=instance + _NEXT, release=release)
         return True
 
     def listens(self, instance: str) -> bool | None:
@@ -328,6 +331,10 @@ class Supervisor:
         """As the balancer said last."""
         return self._health.get(instance, False)
 
+    def _end_shop(self, instance_id: str) -> None:
+        self._identities.pop(instance_id, None)
+        self._end(self._children.pop(instance_id, None))
+
     def _end(self, child: subprocess.Popen[bytes] | None) -> None:
         if child is not None:
             child.kill()
@@ -350,8 +357,7 @@ class Supervisor:
             self._record()
 
     def _last_words(self, name: str) -> str:
-        names = {instance.id: instance.name for instance in self._topology.instances}
-        log = self._folder.log(names.get(name, name))
+        log = self._folder.log(self._places[name].name if name in self._places else name)
         lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
         return f": {lines[-1]}" if lines else ""
 
@@ -361,7 +367,7 @@ class Supervisor:
             self._health = target_health(self._admin.clusters(), self._topology)
         except FaultError:
             # No balancer, no traffic to anybody.
-            self._health = {instance.id: False for instance in self._topology.instances}
+            self._health = dict.fromkeys(self._places, False)
         self._tell_control_plane({"healthy": self._health})
 
     def _tell_deployment(self) -> None:

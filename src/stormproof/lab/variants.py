@@ -85,6 +85,17 @@ class ReleasePolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPolicy:
+    """How instances that are lost are replaced."""
+
+    # How long an instance must be gone before a replacement is launched.
+    replace_after_s: float
+    # From the launch until the replacement serves. A design that counts on replacements has to make this short; one
+    # that is provisioned for the loss of a zone need not care, and has the minutes that a machine usually takes.
+    boot_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One design of the shop."""
 
@@ -93,6 +104,7 @@ class Variant:
     recommendations: RecommendationsPolicy
     cart: CartPolicy
     release: ReleasePolicy
+    fleet: FleetPolicy
 
 
 NAIVE = Variant(
@@ -122,6 +134,7 @@ NAIVE = Variant(
         threads=16,
     ),
     release=ReleasePolicy(wait_for_health=False, bake_s=0.0, healthy_within_s=0.0, pause_s=0.2),
+    fleet=FleetPolicy(replace_after_s=2.0, boot_s=2.0),
 )
 
 HARDENED = Variant(
@@ -153,6 +166,7 @@ HARDENED = Variant(
     ),
     # The balancer above needs up to 1.3 s: two checks, one every 0.5 s, and 0.25 s until we hear of it.
     release=ReleasePolicy(wait_for_health=True, bake_s=2.0, healthy_within_s=3.0, pause_s=0.0),
+    fleet=FleetPolicy(replace_after_s=2.0, boot_s=120.0),
 )
 
 VARIANTS = {variant.name: variant for variant in (NAIVE, HARDENED)}

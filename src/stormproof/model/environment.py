@@ -67,6 +67,16 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Who replaces the workload's lost instances, and how it shows."""
+
+    role_arn: str  # launches are its calls
+    client: str  # in the arrivals
+    dependency: str  # whose arrivals
+    fis_role_arn: str  # which FIS takes to deny launches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """A resolved environment; `environment.json` is this, redacted."""
 
@@ -78,6 +88,7 @@ class Environment:
     zones: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)
     deployment: Deployment | None = None
+    fleet: Fleet | None = None
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
     variant: str | None = None  # the lab's variant
     workload_version: str = ""
