@@ -19,7 +19,7 @@ from stormproof.faults.aws import is_loopback
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
 from stormproof.faults.onset import Watch
-from stormproof.faults.protocol import Fault, Seen
+from stormproof.faults.protocol import Fault, Seen, SlowToBeFelt
 from stormproof.record import events
 
 # How long a fault may take to be felt, and an undo to be seen; longer, and the run is invalid (or not whole).
@@ -69,11 +69,17 @@ def inject(
     return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
 
 
+def patience_of(fault: Fault) -> float:
+    """How long *fault* may take to be felt, in seconds: what it says itself if it is slow by nature."""
+    return fault.felt_within_s if isinstance(fault, SlowToBeFelt) else FELT_WITHIN_S
+
+
 def _await_felt(watch: Watch, log: Path, fault: Fault, *, fault_id: str, kind: str, at: float) -> dict[str, Any]:
-    felt = watch.wait(FELT_WITHIN_S)
+    patience_s = patience_of(fault)
+    felt = watch.wait(patience_s)
     evidence = dict(watch.look.evidence) if watch.look else {}
     if not felt or watch.seen_at is None:
-        reason = f"not seen from outside within {FELT_WITHIN_S:g} s ({watch.looks} looks)"
+        reason = f"not seen from outside within {patience_s:g} s ({watch.looks} looks)"
         events.record_event(
             log,
             events.FAULT_NOT_FELT,

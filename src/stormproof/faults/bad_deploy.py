@@ -1,8 +1,8 @@
 """A rolling release of a build that fails its checks: it starts, says that it is not healthy, and its pages fail.
 
-The wanted release is a parameter in SSM, as many a deployment reads it. The fault sets it to a build that is known to be
-bad, and does nothing else: how far that build gets is the deployment's own doing, and what the experiment is about. A
-careless one rolls it out to every instance; a careful one stops at the first that is not healthy in time and rolls it
+The wanted release is a parameter in SSM, as many a deployment reads it. The fault sets it to a build that is known
+to be bad, and does nothing else: how far that build gets is the deployment's own doing, and what the experiment is
+about. A careless one rolls it out to every instance; a careful one stops at the first that is not healthy in time and rolls it
 back by itself, *while the fault is still in force*. So the fault counts as felt when one instance serves the bad build,
 and the fault phase goes on until the parameter is back and every instance serves one good release: what a customer saw
 of the bad build, and of its being rolled back, is all in that phase (docs/adr/0013-releases.md).
@@ -107,6 +107,7 @@ class BadDeploy:
     configuration: Mapping[str, Any]
 
     gap_s: ClassVar[float] = 0.03
+    felt_within_s: ClassVar[float] = 12.0  # a process has to start, on a machine that is under load
 
     @property
     def what(self) -> str:
@@ -144,7 +145,9 @@ class BadDeploy:
         releases = {release for release, _ in found.values()}
         well = all(status == 200 for _, status in found.values())
         one_good = well and len(releases) == 1 and self.release not in releases
-        evidence = {url: f"{release or 'no release'}: {status or 'no answer'}" for url, (release, status) in found.items()}
+        evidence = {
+            url: f"{release or 'no release'}: {status or 'no answer'}" for url, (release, status) in found.items()
+        }
         seen = Seen.BROKEN if bad else Seen.WHOLE if one_good else Seen.PARTIAL
         return Look(seen=seen, evidence={"called_directly": evidence})
 

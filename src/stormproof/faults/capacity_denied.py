@@ -1,12 +1,12 @@
 """No capacity: whoever launches instances for the workload is told that there are none.
 
-An FIS experiment (``aws:ec2:api-insufficient-instance-capacity-error``) refuses the launches of one role, that of whoever
-replaces the workload's lost instances; everybody else's go on, ours among them: so another fault's undo can start what it
-has stopped. FIS ends it by itself after `FIS_DURATION`, whatever becomes of us. In the lab, whose moto injects nothing,
+An FIS experiment (``aws:ec2:api-insufficient-instance-capacity-error``) refuses the launches of one role, that of
+whoever replaces the workload's lost instances; everybody else's go on, ours among them: so another fault's undo can
+start what it has stopped. FIS ends it by itself after `FIS_DURATION`, whatever becomes of us. In the lab, whose moto injects nothing,
 the control plane makes it true (docs/adr/0015-capacity.md).
 
-By itself it is felt by nobody who launches nothing. It counts as met by the workload only when the workload's own healer
-asked for an instance while it was in force, and was refused each time; so an experiment needs something that is lost as
+By itself it is felt by nobody who launches nothing. It counts as met by the workload only when the workload's own
+healer asked for an instance while it was in force, and was refused each time; so an experiment needs something that is lost as
 well, in a `composite`.
 
 The canary starts an instance that runs already, with the healer's role: a call that changes nothing when it is granted.
@@ -210,9 +210,9 @@ class CapacityDenied:
         """The error code of a launch of *instance* by the healer's role; "" when it is granted."""
         from botocore.exceptions import ClientError
 
-        sts = aws.client("sts", self.configuration)
+        sts: Any = aws.client("sts", self.configuration)
         session = sts.assume_role(RoleArn=self.role_arn, RoleSessionName="stormproof-canary")["Credentials"]
-        ec2 = aws.client("ec2", self.configuration, attempts=1, credentials=session)
+        ec2: Any = aws.client("ec2", self.configuration, attempts=1, credentials=session)
         try:
             ec2.start_instances(InstanceIds=[instance])
         except ClientError as error:

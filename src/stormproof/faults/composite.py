@@ -49,7 +49,9 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)  # the other key is the fault's kind: checked by the loader
 
     at: Duration = Field(
-        default=0.0, description="not sooner than this after the composite began; no less than the step before", le=AT_S_MAX
+        default=0.0,
+        description="not sooner than this after the composite began; no less than the step before",
+        le=AT_S_MAX,
     )
 
     @property

@@ -154,7 +154,6 @@ def seed(topology: Topology) -> dict[str, str]:
         BillingMode="PAY_PER_REQUEST",
     )
 
-
     _put(_client("ssm", topology), RELEASE_PARAMETER, FIRST.name)
     return subnets
 
@@ -206,12 +205,15 @@ def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
         yield instance.id, state, found is not None and found.subnet_id in closed
 
 
-def _replacements() -> Iterator[tuple[str, str, str, str]]:
+def _replacements(topology: Topology) -> Iterator[tuple[str, str, str, str]]:
     """Every replacement, whom it replaces, its zone and its state, read from moto's memory."""
     from moto.ec2.models import ec2_backends
 
+    own = {instance.id for instance in topology.instances}
     for reservation in list(ec2_backends[ACCOUNT][REGION].reservations.values()):
         for instance in list(reservation.instances):
+            if instance.id in own:  # to look for tags is slow, and this is asked fifty times a second
+                continue
             tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
             if REPLACES_TAG in tags:
                 yield instance.id, tags[REPLACES_TAG], tags["zone"], str(instance.state)
@@ -259,7 +261,7 @@ def _watch(topology: Topology) -> None:
             if known.get(instance) != (state, cut_off):
                 known[instance] = (state, cut_off)
                 _say({"instance": instance, "state": state, "cut_off": cut_off})
-        for new, lost, zone, state in _replacements():
+        for new, lost, zone, state in _replacements(topology):
             if replacements.get(new) != state:
                 replacements[new] = state
                 _say({"replacement": new, "of": lost, "zone": zone, "state": state})

@@ -1,8 +1,8 @@
 """The lab's auto-healer: an instance that EC2 no longer runs is replaced by a new one in a zone that still has some.
 
-A thread of the control plane, as a group of instances is part of AWS. What it reads it reads from memory; what it asks
-of EC2 it asks like anybody else, with its own role and through the proxy in front of EC2: so every launch that it wants,
-granted or refused, is in the arrivals of a run. When the lost instance is back, its replacement is terminated.
+A thread of the control plane, as a group of instances is part of AWS. What it reads it reads from memory; what it
+asks of EC2 it asks like anybody else, with its own role and through the proxy in front of EC2: so every launch that it
+wants, granted or refused, is in the arrivals of a run. When the lost instance is back, its replacement is terminated.
 """
 
 from __future__ import annotations
@@ -52,7 +52,15 @@ class FleetCalls:
         from botocore.config import Config
 
         if self._ec2 is None:
-            sts = boto3.client("sts", region_name=REGION, endpoint_url=self._topology.moto.url)
+            settings: dict[str, Any] = {
+                "user_agent_appid": FLEET_CLIENT,  # the arrivals' `client`
+                "proxies": {},
+                "retries": {"mode": "standard", "total_max_attempts": 1},
+                "connect_timeout": 2,
+                "read_timeout": 5,
+            }
+            own = Config(proxies={})
+            sts = boto3.client("sts", region_name=REGION, endpoint_url=self._topology.moto.url, config=own)
             session = sts.assume_role(RoleArn=FLEET_ROLE, RoleSessionName="fleet")["Credentials"]
             self._ec2 = boto3.client(
                 "ec2",
@@ -61,13 +69,7 @@ class FleetCalls:
                 aws_access_key_id=session["AccessKeyId"],
                 aws_secret_access_key=session["SecretAccessKey"],
                 aws_session_token=session["SessionToken"],
-                config=Config(
-                    user_agent_appid=FLEET_CLIENT,  # the arrivals' `client`
-                    proxies={},
-                    retries={"mode": "standard", "total_max_attempts": 1},
-                    connect_timeout=2,
-                    read_timeout=5,
-                ),
+                config=Config(**settings),
             )
         return self._ec2
 
@@ -78,7 +80,7 @@ class Fleet:
 
     zones: Mapping[str, str]  # instance → zone
     policy: FleetPolicy
-    calls: Any  # FleetCalls
+    calls: Any  # as `FleetCalls`
     replaced_by: dict[str, str] = field(default_factory=dict)
     _lost_since: dict[str, float] = field(default_factory=dict)
     _not_before: dict[str, float] = field(default_factory=dict)
@@ -105,9 +107,10 @@ class Fleet:
 
     def _give_back(self, instance: str, now: float) -> None:
         surplus = self.replaced_by.get(instance)
-        if surplus is not None and now >= self._not_before.get(instance, 0.0):
-            if self._try(instance, now, lambda: self.calls.terminate(surplus) or surplus) is not None:
-                del self.replaced_by[instance]
+        if surplus is None or now < self._not_before.get(instance, 0.0):
+            return
+        if self._try(instance, now, lambda: self.calls.terminate(surplus) or surplus) is not None:
+            del self.replaced_by[instance]
 
     def _try(self, instance: str, now: float, call: Callable[[], str]) -> str | None:
         from botocore.exceptions import BotoCoreError, ClientError

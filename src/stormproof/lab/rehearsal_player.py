@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from stormproof.faults import activity, catalogue
+from stormproof.faults.activity import patience_of
 from stormproof.faults.ledger import Ledger
 from stormproof.faults.protocol import Fault, Look
 
@@ -35,6 +36,10 @@ class _DiesIn:
     @property
     def gap_s(self) -> float:
         return self.fault.gap_s
+
+    @property
+    def felt_within_s(self) -> float:
+        return patience_of(self.fault)
 
     @property
     def what(self) -> str:

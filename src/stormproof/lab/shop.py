@@ -1,7 +1,7 @@
 """One shop process: a web server that sells, on the address of one EC2 instance of the lab.
 
-Every answer says which zone, instance and release gave it. ``GET /healthz`` is shallow in both variants: it says that the
-process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails).
+Every answer says which zone, instance and release gave it. ``GET /healthz`` is shallow in both variants: it says that
+the process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails).
 """
 
 from __future__ import annotations

@@ -84,9 +84,7 @@ class Supervisor:
         self._admin = EnvoyAdmin(url=self._topology.admin.url, node_id=self._topology.lab_id)
         self._health: dict[str, bool] = {}  # as the balancer said last
         self._places = {instance.id: instance for instance in self._topology.instances}
-        self._rollout = Rollout(
-            self, instances=list(self._places), policy=self._variant.release, known=list(RELEASES)
-        )
+        self._rollout = Rollout(self, instances=list(self._places), policy=self._variant.release, known=list(RELEASES))
         self._deployment_told: dict[str, Any] = {}
         self._replacements = Replacements(
             places=self._places, boot_s=self._variant.fleet.boot_s, start=self._start_shop, end=self._end_shop

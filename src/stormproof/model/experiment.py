@@ -9,7 +9,6 @@ from typing import Any
 
 from stormproof.model.hypothesis import Hypothesis, StopWhen
 
-
 # The one kind that is made of others, and how its arguments name them: {steps: [{at: 3s, az-loss: {zone: a}}, …]}.
 COMPOSITE, STEPS, AT = "composite", "steps", "at"
 

@@ -31,7 +31,7 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         kinds.append({"type": "object", "required": [kind], "properties": {kind: value}, "additionalProperties": False})
     schema["properties"]["faults"]["items"] = {"oneOf": kinds}
     if COMPOSITE in catalogue:
-        _say_steps(definitions[f"fault:{COMPOSITE}"], [one for one in kinds if COMPOSITE not in one["properties"]])
+        _say_steps(definitions[f"fault:{COMPOSITE}"], [one for one in kinds if one["required"] != [COMPOSITE]])
     schema["properties"]["hypotheses"]["items"]["examples"] = [form.example for form in FORMS]
     load = definitions["LoadFields"]
     load["oneOf"] = [{"required": ["arrivals"]}, {"required": ["users"]}]
@@ -50,7 +50,9 @@ def _say_steps(arguments: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     """A step is `at` and one fault: the model says so only in code."""
     ((_, step),) = arguments["$defs"].items()
     at = step["properties"]
-    arguments["properties"][STEPS]["items"] = {"oneOf": [{**kind, "properties": {**kind["properties"], **at}} for kind in kinds]}
+    arguments["properties"][STEPS]["items"] = {
+        "oneOf": [{**kind, "properties": {**kind["properties"], **at}} for kind in kinds]
+    }
     del arguments["$defs"]
     _drop_defaults({"step": step})
 

@@ -57,7 +57,9 @@ def calls_refused(effect: Mapping[str, Any], confirmation: Confirmation, evidenc
     refused = theirs["status"].to_numpy(dtype=np.int64) >= _REFUSED_FROM
     steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
     if before := int(np.count_nonzero(refused & (at >= steady_start) & (at < steady_end))):
-        return Sighting(seen=False, reason=f"{before} calls of {name} by {client} were refused before the fault already")
+        return Sighting(
+            seen=False, reason=f"{before} calls of {name} by {client} were refused before the fault already"
+        )
     start_s, end_s = in_force(confirmation, evidence)
     if end_s <= start_s:
         return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stormproof.model.verdict import Confirmation
 
 
-def pages_failed(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Sighting:
+def pages_failed(effect: Mapping[str, Any], _: Confirmation, evidence: Evidence) -> Sighting:
     """At least one request got the effect's `status` from an instance while the fault lasted, and none before it.
 
     An answer of an instance names its zone; the balancer's own errors name none, and prove nothing of a build. From the

@@ -57,7 +57,7 @@ def test_the_undo_is_told_backwards() -> None:
 )
 def test_what_cannot_be_a_composite(steps: list[dict[str, Any]], says: str) -> None:
     """Refused while it is planned, with what would do."""
-    with pytest.raises(InputError, match="composite|az-loss") as caught:
+    with pytest.raises(InputError, match=r"composite|az-loss") as caught:
         resolved(*steps)
 
     assert says in str(caught.value)
