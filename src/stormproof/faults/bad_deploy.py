@@ -1,11 +1,11 @@
 """A rolling release of a build that fails its checks: it starts, says that it is not healthy, and its pages fail.
 
-The wanted release is a parameter in SSM, as many a deployment reads it. The fault sets it to a build that is known
-to be bad, and does nothing else: how far that build gets is the deployment's own doing, and what the experiment is
-about. A careless one rolls it out to every instance; a careful one stops at the first that is not healthy in time and rolls it
-back by itself, *while the fault is still in force*. So the fault counts as felt when one instance serves the bad build,
-and the fault phase goes on until the parameter is back and every instance serves one good release: what a customer saw
-of the bad build, and of its being rolled back, is all in that phase (docs/adr/0013-releases.md).
+The wanted release is a parameter in SSM, as many a deployment reads it. The fault sets it to a build that is known to
+be bad, and does nothing else: how far that build gets is the deployment's own doing, and what the experiment is about.
+A careless one rolls it out to every instance; a careful one stops at the first that is not healthy in time and rolls
+it back by itself, *while the fault is still in force*. So the fault counts as felt when one instance serves the bad
+build, and the fault phase goes on until the parameter is back and every instance serves one good release: what a
+customer saw of the bad build, and of its being rolled back, is all in that phase (docs/adr/0013-releases.md).
 """
 
 from __future__ import annotations

@@ -2,14 +2,15 @@
 
 An FIS experiment (``aws:ec2:api-insufficient-instance-capacity-error``) refuses the launches of one role, that of
 whoever replaces the workload's lost instances; everybody else's go on, ours among them: so another fault's undo can
-start what it has stopped. FIS ends it by itself after `FIS_DURATION`, whatever becomes of us. In the lab, whose moto injects nothing,
-the control plane makes it true (docs/adr/0015-capacity.md).
+start what it has stopped. FIS ends it by itself after `FIS_DURATION`, whatever becomes of us. In the lab, whose moto
+injects nothing, the control plane makes it true (docs/adr/0015-capacity.md).
 
 By itself it is felt by nobody who launches nothing. It counts as met by the workload only when the workload's own
-healer asked for an instance while it was in force, and was refused each time; so an experiment needs something that is lost as
-well, in a `composite`.
+healer asked for an instance while it was in force, and was refused each time; so an experiment needs something that is
+lost as well, in a `composite`.
 
-The canary starts an instance that runs already, with the healer's role: a call that changes nothing when it is granted.
+The canary starts an instance that runs already, with the healer's role: a call that changes nothing when it is
+granted.
 """
 
 from __future__ import annotations
