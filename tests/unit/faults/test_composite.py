@@ -152,6 +152,26 @@ def test_a_slip_in_a_step_is_an_error_with_its_line(tmp_path: Path, step: str, s
     assert "steps.1" in str(caught.value)
 
 
+@pytest.mark.parametrize("steps", ["3", "[az-loss]", "[{at: 3s}]"])
+def test_steps_that_are_none_are_an_error_for_whoever_only_reads(tmp_path: Path, steps: str) -> None:
+    """Also without a catalogue, as `analyse` reads the spec of a run: never a traceback."""
+    head = SPEC.partition("      steps:")[0]
+    (tmp_path / "experiment.yaml").write_text(f"{head}      steps: {steps}\n")
+
+    with pytest.raises(SpecError, match=r"composite\.steps"):
+        load_experiment(tmp_path, check_files=False)
+
+
+def test_the_offsets_count_for_the_limit(tmp_path: Path) -> None:
+    """A scenario that cannot end in time is refused before it begins."""
+    (tmp_path / "load.py").touch()
+    text = SPEC.replace("STEP", "{at: 20s, az-loss: {zone: b}}").replace("limits: {", "limits: {duration: 20s, ")
+    (tmp_path / "experiment.yaml").write_text(text)
+
+    with pytest.raises(SpecError, match=r"limits\.duration.* 25s"):
+        load_experiment(tmp_path, catalogue=catalogue.argument_models())
+
+
 def test_the_spec_itself_counts_the_steps(tmp_path: Path) -> None:
     """`validate` says what `run` would refuse."""
     (tmp_path / "load.py").touch()
