@@ -117,7 +117,8 @@ class Rollout:
         elif listens is None or now > since + START_WITHIN_S:
             self._fleet.give_up(instance)
             self._starting = None
-            self._next_at = now + self._policy.pause_s  # tried again: what does not even start replaces nothing
+            self._next_at = now + self._policy.pause_s  # a careless one tries again: nothing has been replaced
+            self._fail(instance, release, "does not start")
 
     def _go_on_watching(self, instance: str, since: float, *, now: float) -> None:
         if now < since + self._policy.bake_s:
@@ -126,6 +127,10 @@ class Rollout:
             self._watched = None
         elif now > since + self._policy.healthy_within_s:
             self._watched = None
-            if self.serving[instance] == self._wanted and self._wanted != self._former:
-                _log.warning("%s is not healthy with release %s: rolled back", instance, self._wanted)
-                self._failed = True
+            self._fail(instance, self.serving[instance], "is not healthy")
+
+    def _fail(self, instance: str, release: str, why: str) -> None:
+        """Where the policy looks at all: end the rollout of a new release; the former one has nowhere to go back to."""
+        if self._policy.wait_for_health and release == self._wanted != self._former:
+            _log.warning("%s %s with release %s: rolled back", instance, why, release)
+            self._failed = True

@@ -116,16 +116,17 @@ def test_an_instance_without_power_gets_the_release_when_it_has_some() -> None:
     assert rollout.serving["i-1"] == BAD
 
 
-def test_a_build_that_does_not_start_replaces_nothing() -> None:
-    """What serves goes on serving, and what did not come up is ended."""
+@pytest.mark.parametrize(("variant", "state"), [(NAIVE, "rolling"), (HARDENED, "rolled-back")])
+def test_a_build_that_does_not_start_replaces_nothing(variant: Variant, state: str) -> None:
+    """What serves goes on serving; who is careless tries for ever, who is careful has seen enough."""
     fleet = Fleet()
     fleet.starts = False
-    rollout = rollout_of(fleet, NAIVE)
+    rollout = rollout_of(fleet, variant)
     rollout.want(BAD, 2)
-    rolled(fleet, rollout, seconds=19)
+    rolled(fleet, rollout)
 
     assert set(fleet.serving.values()) == {GOOD}
-    assert rollout.state == "rolling"
+    assert rollout.state == state
 
 
 @pytest.mark.parametrize("variant", [NAIVE, HARDENED], ids=lambda variant: variant.name)
