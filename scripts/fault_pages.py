@@ -72,7 +72,8 @@ def _experiments(kind: str) -> list[str]:
     found = []
     for path in sorted((ROOT / "experiments").glob("*/experiment.yaml")):
         faults = yaml.safe_load(path.read_text()).get("faults", [])
-        if any(kind in fault for fault in faults):
+        steps = [step for fault in faults for step in (fault.get("composite") or {}).get("steps", [])]
+        if any(kind in fault for fault in [*faults, *steps]):
             found.append(path.parent.name)
     return found
 

@@ -162,7 +162,8 @@ def _written(schema: Mapping[str, Any]) -> tuple[str, Callable[[Any], str]]:
         if schema.get("pattern") == TypeAdapter(kind).json_schema()["pattern"]:
             return shape, show
     plain = [one.get("type", "") for one in (schema, *schema.get("anyOf", ())) if one.get("type", "null") != "null"]
-    return {"string": "a text", "integer": "a whole number", "number": "a number"}.get(plain[0], plain[0]), str
+    words = {"string": "a text", "integer": "a whole number", "number": "a number", "array": "a list"}
+    return words.get(plain[0], plain[0]), str
 
 
 def _bounds(field: Any, show: Callable[[Any], str]) -> str:

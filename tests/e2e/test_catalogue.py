@@ -17,6 +17,7 @@ import pytest
 from stormproof.errors import FaultError
 from stormproof.faults import activity, catalogue
 from stormproof.faults.ledger import Ledger
+from stormproof.plan.resolve import PARTS
 from support import inject_child
 from support.command import environment as clean_environment
 from support.command import stormproof, variables, wait_for
@@ -44,6 +45,11 @@ class Bench:
     @property
     def fault_id(self) -> str:
         return f"1-{self.kind}"
+
+    @property
+    def parts(self) -> int:
+        """How many entries in the ledger it makes."""
+        return len(self.target.get(PARTS, [self]))
 
     @property
     def ledger(self) -> Ledger:
@@ -115,12 +121,15 @@ def test_inject_confirm_undo(bench: Bench) -> None:
     with pytest.raises(FaultError):
         fault.prior()
 
-    (entry,) = bench.ledger.outstanding()
-    assert module.undo(fault_id=bench.fault_id, configuration=bench.configuration) == {"undone": [bench.fault_id]}
+    entries = bench.ledger.outstanding()  # one, or one for each part, last broken first
+    undone = [entry.fault_id for entry in entries]
+    assert module.undo(fault_id=bench.fault_id, configuration=bench.configuration) == {"undone": undone}
+    assert len(undone) == bench.parts
     assert module.confirm(target=bench.target, configuration=bench.configuration)["felt"] is False
     assert bench.events()[-1] == "fault.gone"
     assert module.undo(fault_id=bench.fault_id, configuration=bench.configuration) == {"undone": []}
-    fault.revert(entry.prior)  # as by a second undoer that read the ledger before the first one was done
+    for entry in entries:  # as by a second undoer that read the ledger before the first one was done
+        catalogue.bind(entry.kind, entry.target, entry.configuration).revert(entry.prior)
     assert_as_before(bench, before)
 
 

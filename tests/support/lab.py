@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,17 @@ class RunningLab:
         assert proxy is not None
         return EnvoyAdmin(url=proxy.admin_url, node_id=proxy.node_id)
 
-    def client(self, service: str, *, url: str | None = None, attempts: int = 1) -> Any:
-        """A client of its control plane, or of *url*, that makes at most *attempts* attempts."""
+    def client(
+        self, service: str, *, url: str | None = None, attempts: int = 1, session: Mapping[str, str] | None = None
+    ) -> Any:
+        """A client of its control plane, or of *url*, that makes at most *attempts* attempts; as *session*, if any."""
         return boto3.client(  # type: ignore[call-overload]
             service,
             region_name=self.environment.aws.region,
             endpoint_url=url or self.environment.aws.endpoint_url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
+            aws_access_key_id=session["AccessKeyId"] if session else "testing",
+            aws_secret_access_key=session["SecretAccessKey"] if session else "testing",
+            aws_session_token=session["SessionToken"] if session else None,
             config=Config(
                 proxies={},
                 retries={"mode": "standard", "total_max_attempts": attempts},

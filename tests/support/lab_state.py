@@ -31,6 +31,8 @@ def snapshot(lab: RunningLab, *, mark: tuple[str, str]) -> dict[str, Any]:
         "runtime": _runtime(lab),
         "files": _files(lab.directory),
         "network": _network(lab),
+        "release": _release(lab),
+        "fis": _fis(lab),
         "processes": _processes(lab),
         "left_behind": [process.cmdline()[:4] for process in marked(*mark)],
     }
@@ -90,6 +92,21 @@ def _network(lab: RunningLab) -> list[Any]:
         ]
         for acl in acls
     )
+
+
+def _release(lab: RunningLab) -> dict[str, Any]:
+    """What is wanted, and what the deployment says of itself, but for how often somebody wanted something."""
+    rows = lab.client("ssm").get_parameters(Names=["/shop/release", "/shop/deployment"])["Parameters"]
+    values = {row["Name"]: row["Value"] for row in rows}
+    status = json.loads(values["/shop/deployment"])
+    return {"wanted": values["/shop/release"], **{key: value for key, value in status.items() if key != "version"}}
+
+
+def _fis(lab: RunningLab) -> list[str]:
+    """Experiments that are not over, and templates."""
+    fis = lab.client("fis")
+    running = [row["id"] for row in fis.list_experiments()["experiments"] if row["state"]["status"] != "stopped"]
+    return sorted([*running, *(row["id"] for row in fis.list_experiment_templates()["experimentTemplates"])])
 
 
 def _processes(lab: RunningLab) -> dict[str, tuple[str, int, list[int]]]:

@@ -115,7 +115,7 @@ _STEP_S_MAX = 240.0  # the sum of a step's own deadlines, with room
 def _expected(resolved: tuple[ResolvedFault, ...]) -> int:
     from stormproof.lab.rehearsal import Step
 
-    return len(resolved) * len(Step)
+    return sum(len(fault.atoms) for fault in resolved) * len(Step)
 
 
 def _document(row: Rehearsed) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from stormproof.faults.aws import is_loopback
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
 from stormproof.faults.onset import Watch
-from stormproof.faults.protocol import Fault, Seen
+from stormproof.faults.protocol import Fault, Seen, SlowToBeFelt
 from stormproof.record import events
 
 # How long a fault may take to be felt, and an undo to be seen; longer, and the run is invalid (or not whole).
@@ -69,11 +69,17 @@ def inject(
     return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
 
 
+def patience_of(fault: Fault) -> float:
+    """How long *fault* may take to be felt, in seconds: what it says itself if it is slow by nature."""
+    return fault.felt_within_s if isinstance(fault, SlowToBeFelt) else FELT_WITHIN_S
+
+
 def _await_felt(watch: Watch, log: Path, fault: Fault, *, fault_id: str, kind: str, at: float) -> dict[str, Any]:
-    felt = watch.wait(FELT_WITHIN_S)
+    patience_s = patience_of(fault)
+    felt = watch.wait(patience_s)
     evidence = dict(watch.look.evidence) if watch.look else {}
     if not felt or watch.seen_at is None:
-        reason = f"not seen from outside within {FELT_WITHIN_S:g} s ({watch.looks} looks)"
+        reason = f"not seen from outside within {patience_s:g} s ({watch.looks} looks)"
         events.record_event(
             log,
             events.FAULT_NOT_FELT,
@@ -115,6 +121,7 @@ def undo_outstanding(
 ) -> list[dict[str, Any]]:
     """Undo what the ledger still holds, last broken first; goes on past failures and reports each.
 
+    *only* is one fault's id, its parts included.
     The one undo: conductor, player's rollbacks and `stormproof undo` all come here, one at a time.
     Returns a row an entry: ``{"fault_id", "kind", "undone": bool, "reason"}``.
     """
@@ -124,7 +131,7 @@ def undo_outstanding(
         return [
             _undo_entry(ledger, entry, events_path=events_path, who=who)
             for entry in ledger.outstanding()
-            if only is None or entry.fault_id == only
+            if only is None or entry.fault_id == only or entry.fault_id.startswith(part_id(only, ""))
         ]
 
 
@@ -162,6 +169,11 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
     done = result("undone")
     say(events.FAULT_GONE, at=watch.seen_at, evidence=dict(watch.look.evidence) if watch.look else {})
     return done
+
+
+def part_id(fault_id: str, part: str) -> str:
+    """The id of a part of a fault that is made of others."""
+    return f"{fault_id}.{part}"
 
 
 def vanished(configuration: Mapping[str, Any]) -> bool:

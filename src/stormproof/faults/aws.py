@@ -69,14 +69,29 @@ def aws_environment(configuration: Mapping[str, Any]) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def client(service: str, configuration: Mapping[str, Any], *, attempts: int = 3, timeout_s: float = 5.0) -> BaseClient:
-    """A client for *service* at the plan's endpoint, with at most *attempts* attempts of *timeout_s* seconds each."""
+def client(
+    service: str,
+    configuration: Mapping[str, Any],
+    *,
+    attempts: int = 3,
+    timeout_s: float = 5.0,
+    credentials: Mapping[str, str] | None = None,
+) -> BaseClient:
+    """A client for *service* at the plan's endpoint, with at most *attempts* attempts of *timeout_s* seconds each.
+
+    *credentials* are those of a role, as STS gives them; without any, the process's own.
+    """
     import boto3
     from botocore.config import Config
 
     endpoint = configuration.get("aws_endpoint_url")
     with aws_environment(configuration):
-        session = boto3.Session(region_name=str(configuration["aws_region"]))
+        session = boto3.Session(
+            region_name=str(configuration["aws_region"]),
+            aws_access_key_id=credentials["AccessKeyId"] if credentials else None,
+            aws_secret_access_key=credentials["SecretAccessKey"] if credentials else None,
+            aws_session_token=credentials["SessionToken"] if credentials else None,
+        )
         return session.client(  # type: ignore[call-overload,no-any-return]
             service,
             endpoint_url=endpoint or None,

@@ -11,6 +11,7 @@ import time
 import urllib.error
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -145,7 +146,7 @@ class AzLoss:
 
     def look(self) -> Look:
         """Call each instance directly."""
-        answers = {url: _answers(url) for url in self.urls}
+        answers = {url: _answers(url, name) for name, url in zip(self.instance_ids, self.urls, strict=True)}
         silent = [url for url, answer in answers.items() if answer is not None]
         seen = Seen.WHOLE if not silent else Seen.BROKEN if len(silent) == len(answers) else Seen.PARTIAL
         return Look(
@@ -190,15 +191,20 @@ class AzLoss:
         }
 
 
-def _answers(url: str) -> str | None:
-    """None when the instance at *url* answers, else why not."""
+def _answers(url: str, instance_id: str) -> str | None:
+    """None when *instance_id* answers at *url*, else why not: an answer of one in its place is not its own."""
     try:
-        with open_direct(f"{url}/healthz", timeout_s=LOOK_TIMEOUT_S):
-            return None
-    except urllib.error.HTTPError:
-        return None  # it answers, if only to complain: there is power
+        with open_direct(f"{url}/healthz", timeout_s=LOOK_TIMEOUT_S) as answer:
+            return _who(answer.headers, instance_id)
+    except urllib.error.HTTPError as error:
+        return _who(error.headers, instance_id)  # it answers, if only to complain: there is power
     except (urllib.error.URLError, OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
+
+
+def _who(headers: Message, instance_id: str) -> str | None:
+    name = headers.get("x-instance", instance_id)
+    return None if name == instance_id else f"answered by {name}"
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss:

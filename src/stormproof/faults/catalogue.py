@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, str] = {
     "az-loss": "stormproof.faults.az_loss",
+    "bad-deploy": "stormproof.faults.bad_deploy",
+    "capacity-denied": "stormproof.faults.capacity_denied",
+    "composite": "stormproof.faults.composite",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "dependency-dns": "stormproof.faults.dependency_dns",
     "dependency-error": "stormproof.faults.dependency_error",

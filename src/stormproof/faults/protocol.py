@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 
 class Seen(enum.StrEnum):
@@ -65,3 +65,10 @@ class Fault(Protocol):
         Raises `FaultError` when somebody else has changed the resource since, or when it cannot be done.
         """
         ...
+
+
+@runtime_checkable
+class SlowToBeFelt(Protocol):
+    """What a fault says in addition when something must happen first: a process that starts, a rollout that begins."""
+
+    felt_within_s: ClassVar[float]  # from the act; longer, and it was not felt

@@ -16,11 +16,13 @@ from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
 from stormproof.lab.network_acl import AclEntry, cuts_off
 from stormproof.lab.processes import ProcessIdentity
+from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.state import LabRecord
 from stormproof.lab.topology import (
     CERTIFICATES,
     DEPENDENCIES,
     REGION,
+    REPLACES_TAG,
     Topology,
     abort_percent_key,
     delay_duration_key,
@@ -72,7 +74,8 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
         for instance in topology.instances
     ]
     faults = [*_proxy_faults(admin, troubles), *_file_faults(topology, directory), *_stopped(instances)]
-    faults += [*_closed_networks(topology, troubles), *_paused(record)]
+    faults += [*_closed_networks(topology, troubles), *_paused(record), *_releases(topology, troubles)]
+    faults += _denied_launches(topology, troubles)
     unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
     if unwell:
         troubles.append(f"not healthy, running and alive: {', '.join(unwell)}")
@@ -105,7 +108,7 @@ def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
     """What EC2 calls each instance."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    ec2 = _ec2(topology)
+    ec2 = _client("ec2", topology)
     try:
         answer = ec2.describe_instances(InstanceIds=[instance.id for instance in topology.instances])
     except (BotoCoreError, ClientError) as error:
@@ -118,12 +121,12 @@ def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
     }
 
 
-def _ec2(topology: Topology) -> Any:
+def _client(service: str, topology: Topology) -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
-        "ec2",
+    return boto3.client(  # type: ignore[call-overload]
+        service,
         region_name=REGION,
         endpoint_url=topology.moto.url,
         aws_access_key_id="testing",
@@ -139,7 +142,7 @@ def _closed_networks(topology: Topology, troubles: list[str]) -> list[dict[str, 
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        acls = _ec2(topology).describe_network_acls()["NetworkAcls"]
+        acls = _client("ec2", topology).describe_network_acls()["NetworkAcls"]
     except (BotoCoreError, ClientError) as error:
         troubles.append(f"the control plane does not answer ({error})")
         return []
@@ -149,6 +152,50 @@ def _closed_networks(topology: Topology, troubles: list[str]) -> list[dict[str, 
         for association in acl["Associations"]
         if cuts_off(_acl_entry(row) for row in acl["Entries"])
     ]
+
+
+def _releases(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
+    """A release that was not there when the lab came up, or one that is being rolled out."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    names = [RELEASE_PARAMETER, DEPLOYMENT_PARAMETER]
+    try:
+        rows = _client("ssm", topology).get_parameters(Names=names)["Parameters"]
+    except (BotoCoreError, ClientError) as error:
+        troubles.append(f"the control plane does not answer ({error})")
+        return []
+    values = {row["Name"]: row["Value"] for row in rows}
+    wanted = values.get(RELEASE_PARAMETER)
+    deployment = json.loads(values.get(DEPLOYMENT_PARAMETER, "{}"))
+    found = []
+    if wanted != FIRST.name:
+        found.append({"kind": "release", "what": f"release {wanted} is wanted, the lab began with {FIRST.name}"})
+    if (state := deployment.get("state", "unknown")) != "settled":
+        found.append({"kind": "release", "what": f"the deployment is {state}: {deployment.get('instances')}"})
+    return found
+
+
+def _denied_launches(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
+    """FIS experiments that are not over, and instances that replace others."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        experiments = _client("fis", topology).list_experiments()["experiments"]
+        filters = [
+            {"Name": "tag-key", "Values": [REPLACES_TAG]},
+            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        ]
+        reservations = _client("ec2", topology).describe_instances(Filters=filters)["Reservations"]
+    except (BotoCoreError, ClientError) as error:
+        troubles.append(f"the control plane does not answer ({error})")
+        return []
+    found = [
+        {"kind": "fis", "what": f"FIS experiment {row['id']} is {row['state']['status']}"}
+        for row in experiments
+        if row["state"]["status"] not in {"completed", "stopped", "failed", "cancelled"}
+    ]
+    replacements = [instance["InstanceId"] for one in reservations for instance in one["Instances"]]
+    return found + [{"kind": "replacement", "what": f"{one} is in the place of another"} for one in replacements]
 
 
 def _acl_entry(row: Mapping[str, Any]) -> AclEntry:

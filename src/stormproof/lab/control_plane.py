@@ -2,8 +2,11 @@
 
 ``python -m stormproof.lab.control_plane TOPOLOGY_FILE``. Lines of JSON out: ``{"ready": true}`` once, then
 ``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its subnet
-lets pass. Lines of JSON in: ``{"healthy": {"i-…": true}}``, what the balancer says of its targets. moto calls every
-running target healthy; here a target's health is what the balancer says, and ``describe_target_health`` repeats it.
+lets pass, and ``{"release": "1.0.0", "version": 1}`` whenever another release is wanted. Lines of JSON in:
+``{"healthy": {"i-…": true}}``, what the balancer says of its targets, and ``{"deployment": {…}}``, what the deployment
+says of itself. Replacements of lost instances (`fleet`) are told as ``{"replacement": "i-…", "of": "i-…", "zone": "b",
+"state": "running"}``. moto calls every running target healthy; here a target's health is what the balancer says, and
+``describe_target_health`` repeats it.
 """
 
 from __future__ import annotations
@@ -18,15 +21,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stormproof.lab import capacity
+from stormproof.lab.fleet import Fleet, FleetCalls, keep_whole
 from stormproof.lab.network_acl import AclEntry, cuts_off
+from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.topology import (
     ACCOUNT,
     CARTS_TABLE,
     REGION,
+    REPLACES_TAG,
     ZONES,
     Topology,
     listening_socket,
 )
+from stormproof.lab.variants import variant_named
 
 _WATCH_EVERY_S = 0.02
 
@@ -40,11 +48,27 @@ def main(topology_file: str) -> None:
     topology = Topology.from_document(json.loads(Path(topology_file).read_bytes()))
     healthy: dict[str, bool] = {}
     _tell_the_truth_about_health(healthy)
+    capacity.make_true()
     _serve(topology)
-    seed(topology)
+    subnets = seed(topology)
+    fleet = Fleet(
+        zones={instance.id: instance.zone for instance in topology.instances},
+        policy=variant_named(topology.variant).fleet,
+        calls=FleetCalls(topology, subnets),
+    )
+    threading.Thread(
+        target=keep_whole,
+        args=(fleet, lambda: {instance: state for instance, state, _ in _states(topology)}),
+        daemon=True,
+        name="fleet",
+    ).start()
     threading.Thread(target=_watch, args=(topology,), daemon=True, name="watch").start()
+    ssm = _client("ssm", topology)
     for line in sys.stdin:
-        healthy.update(json.loads(line)["healthy"])
+        document = json.loads(line)
+        healthy.update(document.get("healthy", {}))
+        if "deployment" in document:
+            _put(ssm, DEPLOYMENT_PARAMETER, json.dumps(document["deployment"]))
 
 
 def _say(document: dict[str, Any]) -> None:
@@ -94,8 +118,8 @@ def _client(service: str, topology: Topology) -> Any:
     )
 
 
-def seed(topology: Topology) -> None:
-    """Make the control plane say what the lab is: network, instances, balancer, table.
+def seed(topology: Topology) -> dict[str, str]:
+    """Make the control plane say what the lab is: network, instances, balancer, table; the subnet of each zone.
 
     Goes through moto's own door (HTTP, boto3), so that what is slow the first time is over when the lab is ready.
     """
@@ -129,6 +153,13 @@ def seed(topology: Topology) -> None:
         AttributeDefinitions=[{"AttributeName": "user", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
+
+    _put(_client("ssm", topology), RELEASE_PARAMETER, FIRST.name)
+    return subnets
+
+
+def _put(ssm: Any, name: str, value: str) -> None:
+    ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
 
 def _start_instances(ec2: Any, topology: Topology, subnets: dict[str, str]) -> None:
@@ -174,6 +205,20 @@ def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
         yield instance.id, state, found is not None and found.subnet_id in closed
 
 
+def _replacements(topology: Topology) -> Iterator[tuple[str, str, str, str]]:
+    """Every replacement, whom it replaces, its zone and its state, read from moto's memory."""
+    from moto.ec2.models import ec2_backends
+
+    own = {instance.id for instance in topology.instances}
+    for reservation in list(ec2_backends[ACCOUNT][REGION].reservations.values()):
+        for instance in list(reservation.instances):
+            if instance.id in own:  # to look for tags is slow, and this is asked fifty times a second
+                continue
+            tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+            if REPLACES_TAG in tags:
+                yield instance.id, tags[REPLACES_TAG], tags["zone"], str(instance.state)
+
+
 def _closed_subnets(backend: Any) -> set[str]:
     # Copies: moto's own threads change these while we read.
     return {
@@ -194,15 +239,32 @@ def _entry(row: Any) -> AclEntry:
     )
 
 
+def _wanted_release() -> tuple[str, int]:
+    """The wanted release and the version of its parameter, read from moto's memory."""
+    from moto.ssm.models import ssm_backends
+
+    parameter = ssm_backends[ACCOUNT][REGION].get_parameter(RELEASE_PARAMETER)
+    return ("", 0) if parameter is None else (str(parameter.value), int(parameter.version))
+
+
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
     known: dict[str, tuple[str, bool]] = {}
+    replacements: dict[str, str] = {}
+    known_release: tuple[str, int] | None = None
     first = True
     while True:
+        if (release := _wanted_release()) != known_release:
+            known_release = release
+            _say({"release": release[0], "version": release[1]})
         for instance, state, cut_off in _states(topology):
             if known.get(instance) != (state, cut_off):
                 known[instance] = (state, cut_off)
                 _say({"instance": instance, "state": state, "cut_off": cut_off})
+        for new, lost, zone, state in _replacements(topology):
+            if replacements.get(new) != state:
+                replacements[new] = state
+                _say({"replacement": new, "of": lost, "zone": zone, "state": state})
         if first:
             first = False
             _say({"ready": True})

@@ -77,25 +77,17 @@ class Rehearsal:
     def play(self) -> Iterator[Rehearsed]:
         """One row a fault and step; ends after the first that did not pass, for the lab is not whole then."""
         for fault in self.faults:
-            for step in Step:
-                self.before_each()
-                row = self._play(fault, step)
-                yield row
-                if not row.passed:
-                    return
+            for number, atom in enumerate(fault.atoms):
+                for step in Step:
+                    self.before_each()
+                    row = self._play(atom, step, before=fault.atoms[:number])
+                    yield row
+                    if not row.passed:
+                        return
 
-    def _play(self, fault: ResolvedFault, step: Step) -> Rehearsed:
-        fault_id = f"{fault.fault_id}.{step.name.lower()}"
-        order = {
-            "kind": fault.kind,
-            "fault_id": fault_id,
-            "target": dict(fault.target),
-            "configuration": {
-                **fault.configuration,
-                "ledger_path": str(self.run.ledger),
-                "events_path": str(self.run.events),
-            },
-        }
+    def _play(self, fault: ResolvedFault, step: Step, *, before: Sequence[ResolvedFault]) -> Rehearsed:
+        """Cut *fault* off at *step*; of a fault that is made of others, with the parts *before* it in force."""
+        order = {**self._order(fault, step), "before": [self._order(part, step) for part in before]}
         trouble = self._cut_off(order, step)
         begun = time.monotonic()
         undo_trouble = self._undo(order)
@@ -115,6 +107,18 @@ class Rehearsal:
             whole_after_s=None if left else took_s,
             reason="; ".join(part for part in (trouble, undo_trouble, again) if part),
         )
+
+    def _order(self, fault: ResolvedFault, step: Step) -> dict[str, Any]:
+        return {
+            "kind": fault.kind,
+            "fault_id": f"{fault.fault_id}.{step.name.lower()}",
+            "target": dict(fault.target),
+            "configuration": {
+                **fault.configuration,
+                "ledger_path": str(self.run.ledger),
+                "events_path": str(self.run.events),
+            },
+        }
 
     def _cut_off(self, order: Mapping[str, Any], step: Step) -> str:
         """Kill a playing process at *step*; why that was not to be, else nothing."""

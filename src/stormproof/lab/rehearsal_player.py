@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from stormproof.faults import activity, catalogue
+from stormproof.faults.activity import patience_of
 from stormproof.faults.ledger import Ledger
 from stormproof.faults.protocol import Fault, Look
 
@@ -35,6 +36,10 @@ class _DiesIn:
     @property
     def gap_s(self) -> float:
         return self.fault.gap_s
+
+    @property
+    def felt_within_s(self) -> float:
+        return patience_of(self.fault)
 
     @property
     def what(self) -> str:
@@ -71,6 +76,13 @@ def _die(step: str) -> NoReturn:
 
 
 def _inject(step: str, order: Mapping[str, Any]) -> int:
+    for part in order["before"]:  # of a fault that is made of others: what is in force when this one begins
+        found = catalogue.module(part["kind"]).inject(
+            fault_id=part["fault_id"], noop=False, target=part["target"], configuration=part["configuration"]
+        )
+        if not found["felt"]:
+            sys.stderr.write(f"{part['fault_id']} was not felt: {found['reason']}\n")
+            return 1
     fault = catalogue.bind(order["kind"], order["target"], order["configuration"])
     found = activity.inject(
         cast("Fault", _DiesIn(fault=fault, step=step)),  # its `gap_s` is its fault's, not its class's
@@ -89,7 +101,7 @@ def _inject(step: str, order: Mapping[str, Any]) -> int:
 def _undo(order: Mapping[str, Any]) -> int:
     ledger = Ledger(Path(order["configuration"]["ledger_path"]))
     results = activity.undo_outstanding(
-        ledger, events_path=Path(order["configuration"]["events_path"]), who="rehearsal", only=order["fault_id"]
+        ledger, events_path=Path(order["configuration"]["events_path"]), who="rehearsal"
     )
     failed = [result for result in results if not result["undone"]]
     for result in failed:

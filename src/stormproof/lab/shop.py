@@ -1,7 +1,7 @@
 """One shop process: a web server that sells, on the address of one EC2 instance of the lab.
 
-Every answer says which zone and instance gave it. ``GET /healthz`` is shallow in both variants: it says that the
-process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails).
+Every answer says which zone, instance and release gave it. ``GET /healthz`` is shallow in both variants: it says that
+the process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aiohttp import web
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
+from stormproof.lab.releases import FIRST, RELEASES, Release
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.topology import Address
 from stormproof.lab.variants import VARIANTS, Variant, variant_named
@@ -34,8 +35,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Shop:
     """The pages; what they need is handed in."""
 
-    def __init__(self, *, instance_id: str, zone: str, recommendations: Recommendations, cart: Cart) -> None:
-        self._identity = {"x-zone": zone, "x-instance": instance_id}
+    def __init__(
+        self, *, instance_id: str, zone: str, release: Release, recommendations: Recommendations, cart: Cart
+    ) -> None:
+        self._identity = {"x-zone": zone, "x-instance": instance_id, "x-release": release.name}
+        self._release = release
         self._recommendations, self._cart = recommendations, cart
 
     def app(self) -> web.Application:
@@ -61,13 +65,19 @@ class Shop:
     async def _identified(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         answer: web.StreamResponse
         try:
-            answer = await handler(request)
+            answer = self._failure(request) or await handler(request)
         except (CartFailedError, RecommendationsFailedError) as error:
             answer = web.json_response({"error": str(error)}, status=500)
         except web.HTTPException as error:
             answer = error
         answer.headers.update(self._identity)
         return answer
+
+    def _failure(self, request: web.Request) -> web.Response | None:
+        """What a build that fails answers; None for one that does not."""
+        is_check = request.path == "/healthz"
+        status = self._release.health_status if is_check else self._release.pages_status
+        return None if status is None else web.json_response({"error": "this build is broken"}, status=status)
 
     async def _home(self, request: web.Request) -> web.Response:
         recommended = await self._recommendations.for_user(request.query.get("user", ""))
@@ -123,6 +133,7 @@ async def _serve(options: argparse.Namespace) -> None:
     shop = Shop(
         instance_id=options.instance,
         zone=options.zone,
+        release=RELEASES[options.release],
         recommendations=Recommendations(
             url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
         ),
@@ -137,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("instance", "zone", "host", "recommendations", "cart"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--release", choices=sorted(RELEASES), default=FIRST.name)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
     asyncio.run(_serve(parser.parse_args(arguments)))
 

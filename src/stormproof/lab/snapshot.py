@@ -41,6 +41,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
     ``runtime``: Envoy's admin overrides. ``envoy``: a digest of each part of the configuration in force. ``files``: a
     digest of every configuration file. ``health``: what the balancer says. ``instances``, ``networks``: what the
     control plane says (state, subnet, security groups, tags; the rules of each ACL, and which subnet has which).
+    ``releases``: the release that is wanted, and what the deployment says of itself. ``experiments``: what FIS runs.
     ``processes``: alive or stopped, niceness, control group, limits and children of each. Raises `LabError` when
     *environment* is not a lab that is up.
     """
@@ -56,6 +57,8 @@ def snapshot(environment: Environment) -> dict[str, Any]:
         "health": dict(sorted(target_health(admin.clusters(), topology).items())),
         "instances": _instances(environment),
         "networks": _networks(environment),
+        "releases": _releases(environment),
+        "experiments": _experiments(environment),
         "processes": {name: _process(identity) for name, identity in sorted(record.processes.items())},
     }
 
@@ -138,17 +141,44 @@ def _files(directory: Path) -> Iterator[tuple[str, str]]:
         yield str(name), hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _ec2(environment: Environment) -> Any:
+def _client(service: str, environment: Environment) -> Any:
     configuration = {"aws_region": environment.aws.region, "aws_endpoint_url": environment.aws.endpoint_url}
-    return aws.client("ec2", configuration)
+    return aws.client(service, configuration)
+
+
+def _experiments(environment: Environment) -> dict[str, Any]:
+    """Experiments that are not over, and templates."""
+    fis = _client("fis", environment)
+    experiments = [row for page in fis.get_paginator("list_experiments").paginate() for row in page["experiments"]]
+    templates = [
+        row for page in fis.get_paginator("list_experiment_templates").paginate() for row in page["experimentTemplates"]
+    ]
+    over = {"completed", "stopped", "failed", "cancelled"}
+    return {
+        "running": sorted(row["id"] for row in experiments if row["state"]["status"] not in over),
+        "templates": sorted(row["id"] for row in templates),
+    }
+
+
+def _releases(environment: Environment) -> dict[str, Any]:
+    """Without the number of changes that it took: a release that was taken back is one more."""
+    deployment = environment.deployment
+    if deployment is None:
+        return {}
+    ssm = _client("ssm", environment)
+    rows = ssm.get_parameters(Names=[deployment.parameter, deployment.status_parameter])["Parameters"]
+    values = {row["Name"]: row["Value"] for row in rows}
+    status = json.loads(values.get(deployment.status_parameter, "{}"))
+    return {"wanted": values.get(deployment.parameter), **{k: v for k, v in status.items() if k != "version"}}
 
 
 def _instances(environment: Environment) -> dict[str, Any]:
     """Every instance of the account, also one that nobody should have started."""
-    pages = _ec2(environment).get_paginator("describe_instances").paginate()
+    pages = _client("ec2", environment).get_paginator("describe_instances").paginate()
     instances = [
         instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]
     ]
+    places = {instance.id for zone in environment.zones.values() for instance in zone}
     return {
         instance["InstanceId"]: {
             "state": instance["State"]["Name"],
@@ -157,12 +187,14 @@ def _instances(environment: Environment) -> dict[str, Any]:
             "tags": {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
         }
         for instance in sorted(instances, key=lambda one: str(one["InstanceId"]))
+        # what the healer launched and gave back is listed for an hour on EC2, and for ever here
+        if not (instance["State"]["Name"] == "terminated" and instance["InstanceId"] not in places)
     }
 
 
 def _networks(environment: Environment) -> dict[str, Any]:
     """Each subnet's ACL with its rules, every ACL there is, and the security groups' rules."""
-    ec2 = _ec2(environment)
+    ec2 = _client("ec2", environment)
     acls = [acl for page in ec2.get_paginator("describe_network_acls").paginate() for acl in page["NetworkAcls"]]
     groups = [
         group for page in ec2.get_paginator("describe_security_groups").paginate() for group in page["SecurityGroups"]

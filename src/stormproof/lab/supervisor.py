@@ -13,15 +13,12 @@ import os
 import selectors
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -30,12 +27,15 @@ from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
+from stormproof.lab.listening import answers, is_open, listens
 from stormproof.lab.partition import Partition
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
+from stormproof.lab.releases import FIRST, RELEASES
+from stormproof.lab.replacements import Replacements
+from stormproof.lab.rollout import Rollout
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
 from stormproof.lab.topology import (
     DEPENDENCIES,
-    Address,
     Reservations,
     ShopInstance,
     access_log_path,
@@ -51,6 +51,7 @@ _TICK_S = 0.05
 _HEALTH_EVERY_S = 0.25
 _OWNER_EVERY_S = 0.5
 # Their death makes the lab useless; they are not started again, so that nobody measures a lab with a hole in it.
+_NEXT = ".next"  # behind an instance's id: its process of the release that is being rolled out
 _CRITICAL = ("envoy", "control-plane", "dependencies")
 
 _log = logging.getLogger("stormproof.lab")
@@ -81,6 +82,13 @@ class Supervisor:
         self._stopping = False
         self._owner_gone_at: float | None = None
         self._admin = EnvoyAdmin(url=self._topology.admin.url, node_id=self._topology.lab_id)
+        self._health: dict[str, bool] = {}  # as the balancer said last
+        self._places = {instance.id: instance for instance in self._topology.instances}
+        self._rollout = Rollout(self, instances=list(self._places), policy=self._variant.release, known=list(RELEASES))
+        self._deployment_told: dict[str, Any] = {}
+        self._replacements = Replacements(
+            places=self._places, boot_s=self._variant.fleet.boot_s, start=self._start_shop, end=self._end_shop
+        )
 
     # Start ----------------------------------------------------------------------------------------------------
 
@@ -95,12 +103,13 @@ class Supervisor:
         # Envoy last: its first health check then finds servers, and need not wait for the second.
         servers = [*self._topology.backends.values(), *(i.address for i in self._topology.instances)]
         self._wait("the control plane", lambda: self._control_plane_ready)
+        self._tell_deployment()  # long before anybody asks
         for server in servers:
-            self._wait(f"the server at {server.text}", lambda address=server: _answers(address))  # type: ignore[misc]
+            self._wait(f"the server at {server.text}", lambda address=server: answers(address))  # type: ignore[misc]
         self._start_envoy()
         self._wait("Envoy to call every instance healthy", self._all_healthy)
         for proxy in self._topology.proxies.values():  # they come from a file that Envoy reads when it is up
-            self._wait(f"the proxy at {proxy.text}", lambda address=proxy: _listens(address))  # type: ignore[misc]
+            self._wait(f"the proxy at {proxy.text}", lambda address=proxy: is_open(address))  # type: ignore[misc]
         self._report_health()
         self._ready = True
         self._record()
@@ -139,13 +148,15 @@ class Supervisor:
             ],
         )
 
-    def _start_shop(self, instance: ShopInstance) -> None:
+    def _start_shop(self, instance: ShopInstance, *, name: str = "", release: str = "") -> None:
+        """The process of *instance*: the one that serves, with the release that it has, unless said otherwise."""
         proxies, address = self._topology.proxies, instance.address
         self._spawn(
-            instance.id,
+            name or instance.id,
             _python(
                 "shop",
                 *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
+                *("--release", release or self._rollout.serving.get(instance.id, FIRST.name)),
                 *("--host", address.host, "--port", str(address.port)),
                 *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
             ),
@@ -217,6 +228,10 @@ class Supervisor:
         self._see_who_died()
         self._keep_cut_off()
         now = time.monotonic()
+        if self._ready:
+            self._rollout.turn(now)
+            self._replacements.turn(now)
+            self._tell_deployment()
         for instance in self._topology.instances:
             due = self._start_again_at.get(instance.id)
             if due is not None and now >= due and instance.id in self._wanted:
@@ -234,6 +249,10 @@ class Supervisor:
             document = json.loads(line)
             if document.get("ready"):
                 self._control_plane_ready = True
+            elif "replacement" in document:
+                self._replacements.obey(document, time.monotonic())
+            elif "release" in document:
+                self._rollout.want(document["release"], document["version"])
             else:
                 self._obey_acl(document["instance"], cut_off=document["cut_off"])
                 self._obey(document["instance"], document["state"])
@@ -249,12 +268,8 @@ class Supervisor:
         _log.info("%s is %s: power cut", instance_id, state)
         self._wanted.discard(instance_id)
         self._start_again_at.pop(instance_id, None)
-        child = self._children.pop(instance_id, None)
-        if child is not None:
-            child.kill()
-            child.wait(timeout=10)
-            self._identities.pop(instance_id, None)
-            self._record()
+        self._end_shop(instance_id)
+        self.give_up(instance_id)  # a machine without power has no process of a new release either
 
     def _obey_acl(self, instance_id: str, *, cut_off: bool) -> None:
         """An ACL that denies is a network that swallows; one that allows again mends it."""
@@ -283,6 +298,47 @@ class Supervisor:
                 self._not_cut_because = str(error)
                 _log.error("the network of %s cannot be cut: %s", sorted(self._cut_off), error)
 
+    # What a rollout needs done (`rollout.Fleet`): the new process listens beside the old one, on the same port. ---
+
+    def begin(self, instance: str, release: str) -> bool:
+        """Start the new process, where the old one runs."""
+        if instance not in self._children:
+            return False
+        self._start_shop(self._places[instance], name=instance + _NEXT, release=release)
+        return True
+
+    def listens(self, instance: str) -> bool | None:
+        """Whether the new process does."""
+        child = self._children.get(instance + _NEXT)
+        return None if child is None else listens(child.pid)
+
+    def take_over(self, instance: str) -> None:
+        """The new process is the instance's from now on; the old one is killed."""
+        new, identity = self._children.pop(instance + _NEXT), self._identities.pop(instance + _NEXT)
+        old = self._children.pop(instance, None)
+        self._start_again_at.pop(instance, None)  # if the old one had ended by itself
+        self._children[instance], self._identities[instance] = new, identity
+        self._end(old)
+
+    def give_up(self, instance: str) -> None:
+        """The new process is killed."""
+        self._identities.pop(instance + _NEXT, None)
+        self._end(self._children.pop(instance + _NEXT, None))
+
+    def is_healthy(self, instance: str) -> bool:
+        """As the balancer said last."""
+        return self._health.get(instance, False)
+
+    def _end_shop(self, instance_id: str) -> None:
+        self._identities.pop(instance_id, None)
+        self._end(self._children.pop(instance_id, None))
+
+    def _end(self, child: subprocess.Popen[bytes] | None) -> None:
+        if child is not None:
+            child.kill()
+            child.wait(timeout=10)
+        self._record()
+
     def _see_who_died(self) -> None:
         for name, child in list(self._children.items()):
             if child.poll() is None:
@@ -290,30 +346,40 @@ class Supervisor:
             del self._children[name]
             self._identities.pop(name, None)
             _log.warning("%s ended by itself with code %s", name, child.returncode)
-            if name in _CRITICAL or not self._ready:
+            if name.endswith(_NEXT):
+                pass  # the rollout sees it, too
+            elif name in _CRITICAL or not self._ready:
                 self._failure = f"{name} ended by itself with code {child.returncode}{self._last_words(name)}"
             else:
                 self._start_again_at[name] = time.monotonic() + RESTART_AFTER_S
             self._record()
 
     def _last_words(self, name: str) -> str:
-        names = {instance.id: instance.name for instance in self._topology.instances}
-        log = self._folder.log(names.get(name, name))
+        log = self._folder.log(self._places[name].name if name in self._places else name)
         lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
         return f": {lines[-1]}" if lines else ""
 
     def _report_health(self) -> None:
         """Tell the control plane what the balancer says."""
+        try:
+            self._health = target_health(self._admin.clusters(), self._topology)
+        except FaultError:
+            # No balancer, no traffic to anybody.
+            self._health = dict.fromkeys(self._places, False)
+        self._tell_control_plane({"healthy": self._health})
+
+    def _tell_deployment(self) -> None:
+        """Tell the control plane how far the rollout has come, when that has changed."""
+        if (document := self._rollout.document()) != self._deployment_told:
+            self._deployment_told = document
+            self._tell_control_plane({"deployment": document})
+
+    def _tell_control_plane(self, document: dict[str, Any]) -> None:
         control_plane = self._children.get("control-plane")
         if control_plane is None or control_plane.stdin is None:
             return
         try:
-            health = target_health(self._admin.clusters(), self._topology)
-        except FaultError:
-            # No balancer, no traffic to anybody.
-            health = {instance.id: False for instance in self._topology.instances}
-        try:
-            control_plane.stdin.write(json.dumps({"healthy": health}).encode() + b"\n")
+            control_plane.stdin.write(json.dumps(document).encode() + b"\n")
             control_plane.stdin.flush()
         except BrokenPipeError:
             _log.warning("the control plane no longer listens")
@@ -344,20 +410,6 @@ class Supervisor:
 
 def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", f"stormproof.lab.{module}", *arguments]
-
-
-def _answers(address: Address) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{address.url}/healthz", timeout=2.0) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _listens(address: Address) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((address.host, address.port)) == 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import stormproof
+from stormproof.lab.releases import BROKEN, DEPLOYMENT_PARAMETER, RELEASE_PARAMETER
 from stormproof.lab.variants import variant_named
-from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
+from stormproof.model.environment import Aws, Dependency, Deployment, Environment, Fleet, Instance, Proxy
 
 ZONES = ("a", "b", "c")
 INSTANCES_PER_ZONE = 2
@@ -22,6 +23,11 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 SHOP_CLUSTER = "shop"
 CARTS_TABLE = "carts"
+# The auto-healer: the role that it launches with, its name in the arrivals of EC2, the tag on what it launches.
+FLEET_ROLE = f"arn:aws:iam::{ACCOUNT}:role/shop-fleet"
+FLEET_CLIENT = "shop-fleet"
+REPLACES_TAG = "replaces"
+FIS_ROLE = f"arn:aws:iam::{ACCOUNT}:role/fis"
 
 # Dependencies that are HTTP services of ours; everything else is an AWS API behind moto.
 HTTP_DEPENDENCIES = ("recommendations", "reviews")
@@ -278,6 +284,10 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             for zone in ZONES
         },
         dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
+        deployment=Deployment(
+            parameter=RELEASE_PARAMETER, status_parameter=DEPLOYMENT_PARAMETER, broken=(BROKEN.name,)
+        ),
+        fleet=Fleet(role_arn=FLEET_ROLE, client=FLEET_CLIENT, dependency="ec2", fis_role_arn=FIS_ROLE),
         target_names={i.address.text: i.id for i in instances},
         variant=topology.variant,
         workload_version=f"lab shop {stormproof.__version__} {_source_digest()}",
@@ -309,7 +319,7 @@ def _source_digest() -> str:
     """What the workload's own code is, so that two runs can be said to have tested the same shop."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("cart.py", "dependency.py", "recommendations.py", "shop.py"):
+    for name in ("cart.py", "dependency.py", "recommendations.py", "releases.py", "shop.py"):
         digest.update((here / name).read_bytes())
     return digest.hexdigest()[:12]
 

@@ -71,6 +71,31 @@ class CartPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePolicy:
+    """How a new release is rolled out, instance by instance."""
+
+    # After each instance ask the balancer, and go on only when it says healthy. Without, a bad build reaches all.
+    wait_for_health: bool
+    # First asked this long after the instance serves the new build: longer than the balancer needs to find it unwell.
+    bake_s: float
+    # Not healthy by then: the release has failed, the rollout ends, and the instance gets the former build back.
+    healthy_within_s: float
+    # Between two instances.
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPolicy:
+    """How instances that are lost are replaced."""
+
+    # How long an instance must be gone before a replacement is launched.
+    replace_after_s: float
+    # From the launch until the replacement serves. A design that counts on replacements has to make this short; one
+    # that is provisioned for the loss of a zone need not care, and has the minutes that a machine usually takes.
+    boot_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One design of the shop."""
 
@@ -78,6 +103,8 @@ class Variant:
     balancer: BalancerPolicy
     recommendations: RecommendationsPolicy
     cart: CartPolicy
+    release: ReleasePolicy
+    fleet: FleetPolicy
 
 
 NAIVE = Variant(
@@ -106,6 +133,8 @@ NAIVE = Variant(
         gate_cap_s=0.0,
         threads=16,
     ),
+    release=ReleasePolicy(wait_for_health=False, bake_s=0.0, healthy_within_s=0.0, pause_s=0.2),
+    fleet=FleetPolicy(replace_after_s=2.0, boot_s=2.0),
 )
 
 HARDENED = Variant(
@@ -135,6 +164,9 @@ HARDENED = Variant(
         gate_cap_s=4.0,
         threads=8,
     ),
+    # The balancer above needs up to 1.3 s: two checks, one every 0.5 s, and 0.25 s until we hear of it.
+    release=ReleasePolicy(wait_for_health=True, bake_s=2.0, healthy_within_s=3.0, pause_s=0.0),
+    fleet=FleetPolicy(replace_after_s=2.0, boot_s=120.0),
 )
 
 VARIANTS = {variant.name: variant for variant in (NAIVE, HARDENED)}

@@ -58,6 +58,25 @@ class Aws:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """How releases of the workload are made: a parameter in SSM says which is wanted."""
+
+    parameter: str
+    status_parameter: str  # what the deployment says of itself, as JSON: wanted, version, state, instances
+    broken: tuple[str, ...] = ()  # releases that are known to fail their checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Who replaces the workload's lost instances, and how it shows."""
+
+    role_arn: str  # launches are its calls
+    client: str  # in the arrivals
+    dependency: str  # whose arrivals
+    fis_role_arn: str  # which FIS takes to deny launches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """A resolved environment; `environment.json` is this, redacted."""
 
@@ -68,6 +87,8 @@ class Environment:
     proxy: Proxy | None = None
     zones: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)
+    deployment: Deployment | None = None
+    fleet: Fleet | None = None
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
     variant: str | None = None  # the lab's variant
     workload_version: str = ""

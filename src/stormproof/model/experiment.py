@@ -9,6 +9,9 @@ from typing import Any
 
 from stormproof.model.hypothesis import Hypothesis, StopWhen
 
+# The one kind that is made of others, and how its arguments name them: {steps: [{at: 3s, az-loss: {zone: a}}, …]}.
+COMPOSITE, STEPS, AT = "composite", "steps", "at"
+
 
 class ArrivalProcess(enum.StrEnum):
     """How the instants of an open model are drawn."""
@@ -52,6 +55,13 @@ class FaultRequest:
     kind: str  # as the spec names it: "az-loss"
     arguments: Mapping[str, Any]
     where: str = ""  # file:line, for messages
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that will be in force: of a fault made of others theirs, in their order, else its own."""
+        if self.kind != COMPOSITE:
+            return (self.kind,)
+        return tuple(kind for step in self.arguments.get(STEPS, ()) for kind in step if kind != AT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

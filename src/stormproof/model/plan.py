@@ -22,6 +22,13 @@ class ResolvedFault:
     what: str  # "stop 2 instances in zone a: i-1, i-2"
     undo: str  # "start them again"
     effect: Mapping[str, Any]  # what the workload must show for the fault to count as felt
+    parts: tuple[ResolvedFault, ...] = ()  # of a fault made of others: those, each with an id of its own
+    at_s: float = 0.0  # of a part: not before this many seconds after the whole began
+
+    @property
+    def atoms(self) -> tuple[ResolvedFault, ...]:
+        """What is written down, felt and undone one by one: its parts, or itself."""
+        return self.parts or (self,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

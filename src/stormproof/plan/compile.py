@@ -132,15 +132,18 @@ def _extension(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noo
         "stop_when": [condition.text for condition in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "reliability": list(experiment.reliability),
-        "faults": [
-            {
-                "fault_id": fault.fault_id,
-                "kind": fault.kind,
-                "what": fault.what,
-                "undo": fault.undo,
-                "targets": list(fault.targets),
-                "effect": dict(fault.effect),
-            }
-            for fault in resolved
-        ],
+        "faults": [_told(fault) for fault in resolved],
     }
+
+
+def _told(fault: ResolvedFault) -> dict[str, Any]:
+    told = {
+        "fault_id": fault.fault_id,
+        "kind": fault.kind,
+        "what": fault.what,
+        "undo": fault.undo,
+        "targets": list(fault.targets),
+        "effect": dict(fault.effect),
+    }
+    parts = [{"at_s": part.at_s, **_told(part)} for part in fault.parts]
+    return {**told, "parts": parts} if parts else told

@@ -56,17 +56,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
             {"phase": str(phase), "seconds": seconds, "requests_expected": _expected(experiment, seconds)}
             for phase, seconds in phases.items()
         ],
-        "faults": [
-            {
-                "fault_id": fault.fault_id,
-                "kind": fault.kind,
-                "what": fault.what,
-                "targets": list(fault.targets),
-                "undo": fault.undo,
-                "effect": dict(fault.effect),
-            }
-            for fault in resolved
-        ],
+        "faults": [_fault(fault) for fault in resolved],
         "hypotheses": [_claim(one, experiment, phases) for one in experiment.hypotheses],
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
@@ -74,6 +64,19 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         "targets": sorted({target for fault in resolved for target in fault.targets}),
         "reliability": list(experiment.reliability),
     }
+
+
+def _fault(fault: ResolvedFault) -> dict[str, Any]:
+    row = {
+        "fault_id": fault.fault_id,
+        "kind": fault.kind,
+        "what": fault.what,
+        "targets": list(fault.targets),
+        "undo": fault.undo,
+        "effect": dict(fault.effect),
+    }
+    parts = [{"at_s": part.at_s, **_fault(part)} for part in fault.parts]
+    return {**row, "parts": parts} if parts else row
 
 
 def requests_needed(hypothesis: Hypothesis) -> int | None:
@@ -123,7 +126,9 @@ def describe_text(plan: dict[str, Any]) -> str:
         "would be touched, and how it is undone:",
     ]
     for fault in plan["faults"]:
-        lines += [f"  {fault['fault_id']}: {fault['what']}", f"    undo: {fault['undo']}"]
+        for one in fault.get("parts", [fault]):
+            after = f"after {format_duration(one['at_s'])}, " if one.get("at_s") else ""
+            lines += [f"  {one['fault_id']}: {after}{one['what']}", f"    undo: {one['undo']}"]
     limit = plan["limits"]
     lines += [
         (

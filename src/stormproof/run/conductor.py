@@ -189,9 +189,13 @@ class Conductor:
             state.end = f"the player ended without completing the faults (see {self._player.log.name})"
         return False
 
+    def _wanted(self) -> set[str]:
+        """The ids that events must tell of: every fault, or every part of one that is made of others."""
+        return {atom.fault_id for fault in self.plan.faults for atom in fault.atoms}
+
     def _faults_gone(self) -> bool:
         """Whether the player completed the faults before it ended; its last words may not have been learnt yet."""
-        wanted = {fault.fault_id for fault in self.plan.faults}
+        wanted = self._wanted()
         told = {
             str(row["fault_id"]) for row in events.read_events(self.run.events) if row["event"] == events.FAULT_GONE
         }
@@ -218,7 +222,7 @@ class Conductor:
 
     def _learn(self, row: dict[str, Any]) -> None:
         """Take in one event, written by the player."""
-        name, wanted, state = row["event"], {fault.fault_id for fault in self.plan.faults}, self._state
+        name, wanted, state = row["event"], self._wanted(), self._state
         if name == events.FAULT_INJECTING:
             self.progress.say(f"inject   {row['what']}")
         elif name == events.FAULT_FELT:
@@ -227,7 +231,9 @@ class Conductor:
                 f"felt     {row['fault_id']}, {row['at'] - row['last_ok_at']:.2f} s after it was last whole"
             )
             if set(state.felt) == wanted:
-                self._enter("fault", at=min(state.felt.values()), planned_s=self.experiment.timeline.fault_s)
+                # It began with the first; the player holds it from when the last was felt.
+                begun_s, last_s = min(state.felt.values()), max(state.felt.values())
+                self._enter("fault", at=begun_s, planned_s=last_s - begun_s + self.experiment.timeline.fault_s)
         elif name in (events.FAULT_NOT_FELT, events.FAULT_FAILED):
             state.end = f"{row['fault_id']} was not felt: {row['reason']}"
         elif name == events.FAULT_UNDOING:

@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stormproof.errors import HypothesisError, SpecError
-from stormproof.model.experiment import ArrivalProcess, Experiment, FaultRequest, Limits, Load, Timeline
+from stormproof.model.experiment import (
+    AT,
+    COMPOSITE,
+    STEPS,
+    ArrivalProcess,
+    Experiment,
+    FaultRequest,
+    Limits,
+    Load,
+    Timeline,
+)
 from stormproof.spec.document import Document, Location, dotted, read_document
 from stormproof.spec.fields import ELSEWHERE, ExperimentFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
 from stormproof.spec.override import apply_overrides
-from stormproof.spec.quantity import format_duration
+from stormproof.spec.quantity import format_duration, parse_duration
 from stormproof.spec.translate import nearest, validate
 from stormproof.spec.variable import resolve_variables, variables_from
 
@@ -194,7 +204,36 @@ def _fault(
         raise _wrong(document, (*at, kind), "a mapping of arguments", f"`{arguments}`")
     if catalogue is not None:
         validate(catalogue[kind], arguments, document, at=(*at, kind))
+    if kind == COMPOSITE:
+        _check_steps(arguments.get(STEPS), (*at, kind, STEPS), document, catalogue)
     return FaultRequest(kind=kind, arguments=arguments, where=document.where((*at, kind)))
+
+
+def _check_steps(
+    steps: object, at: Location, document: Document, catalogue: Mapping[str, type[BaseModel]] | None
+) -> None:
+    """Each step is `at` and one fault that is not made of others itself."""
+    simple = None if catalogue is None else {kind: one for kind, one in catalogue.items() if kind != COMPOSITE}
+    if not isinstance(steps, list):
+        raise _wrong(document, at, "a list of steps", f"`{steps}`"[:80])
+    for index, step in enumerate(steps):
+        here = (*at, index)
+        if not isinstance(step, dict):
+            raise _wrong(document, here, "a mapping of `at` and one fault", f"`{step}`"[:80])
+        kinds = [key for key in step if key != AT]
+        if len(kinds) != 1:
+            got = f"{len(kinds)}: {', '.join(kinds)}"[:80] if kinds else "none"
+            raise _wrong(document, here, "one fault a step: `{at: 3s, az-loss: {zone: a}}`", got)
+        kind, arguments = kinds[0], step[kinds[0]]
+        if simple is None:
+            continue
+        if kind not in simple:
+            expected = "a known fault" if kind != COMPOSITE else f"a fault that is no {COMPOSITE}"
+            raise _wrong(document, (*here, kind), expected, f"`{kind}`", hint=nearest(kind, simple))
+        arguments = {} if arguments is None else arguments
+        if not isinstance(arguments, dict):
+            raise _wrong(document, (*here, kind), "a mapping of arguments", f"`{arguments}`")
+        validate(simple[kind], arguments, document, at=(*here, kind))
 
 
 def _check_reliability(ids: list[str], document: Document) -> None:
@@ -207,7 +246,7 @@ def _check_reliability(ids: list[str], document: Document) -> None:
 
 def _check_together(experiment: Experiment, document: Document) -> None:
     """What no single key can say: the parts must fit each other."""
-    total_s = experiment.load.warmup_s + experiment.timeline.total_s
+    total_s = experiment.load.warmup_s + experiment.timeline.total_s + _last_offset_s(experiment)
     limit_s = experiment.limits.duration_s
     if total_s > limit_s:
         raise _wrong(
@@ -217,8 +256,8 @@ def _check_together(experiment: Experiment, document: Document) -> None:
             f"{format_duration(total_s)} of warm-up and phases",
         )
     at_once = experiment.limits.faults_at_once
-    if len(experiment.faults) > at_once:
-        count = len(experiment.faults)
+    count = sum(len(fault.kinds) for fault in experiment.faults)
+    if count > at_once:
         raise _wrong(
             document,
             ("limits", "faults_at_once"),
@@ -237,6 +276,12 @@ def _check_together(experiment: Experiment, document: Document) -> None:
                 got="it again",
             )
         seen.add(text)
+
+
+def _last_offset_s(experiment: Experiment) -> float:
+    """By how much the steps of composites make the fault phase longer than the timeline says, at least."""
+    steps = [step for fault in experiment.faults if fault.kind == COMPOSITE for step in fault.arguments[STEPS]]
+    return max((parse_duration(step[AT]) for step in steps if AT in step), default=0.0)
 
 
 def _wrong(document: Document, at: Location, expected: str, got: str, *, hint: str | None = None) -> SpecError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stormproof.model.experiment import COMPOSITE, STEPS
 from stormproof.spec.fields import ExperimentFields
 from stormproof.spec.hypothesis_forms import FORMS
 
@@ -29,6 +30,8 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         value = allowed if arguments.get("required") else {"anyOf": [allowed, {"type": "null"}]}
         kinds.append({"type": "object", "required": [kind], "properties": {kind: value}, "additionalProperties": False})
     schema["properties"]["faults"]["items"] = {"oneOf": kinds}
+    if COMPOSITE in catalogue:
+        _say_steps(definitions[f"fault:{COMPOSITE}"], [one for one in kinds if one["required"] != [COMPOSITE]])
     schema["properties"]["hypotheses"]["items"]["examples"] = [form.example for form in FORMS]
     load = definitions["LoadFields"]
     load["oneOf"] = [{"required": ["arrivals"]}, {"required": ["users"]}]
@@ -41,6 +44,17 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         load["properties"][optional] = {**present, **field}
     _drop_defaults(definitions)
     return {"$schema": DIALECT, **schema, "title": "Stormproof experiment"}
+
+
+def _say_steps(arguments: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
+    """A step is `at` and one fault: the model says so only in code."""
+    ((_, step),) = arguments["$defs"].items()
+    at = step["properties"]
+    arguments["properties"][STEPS]["items"] = {
+        "oneOf": [{**kind, "properties": {**kind["properties"], **at}} for kind in kinds]
+    }
+    del arguments["$defs"]
+    _drop_defaults({"step": step})
 
 
 def _drop_defaults(definitions: dict[str, Any]) -> None:

@@ -140,6 +140,7 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
         readings=readings,
         hypotheses=experiment.hypotheses,
         faults_expected=bool(experiment.faults),
+        kinds_expected=[kind for fault in experiment.faults for kind in fault.kinds],
     )
     checks = (*checks_of(evidence), *([whole] if whole else []), *_data_check(findings, timeline))
     return conclude(experiment.hypotheses, findings, checks, timeline)

@@ -13,7 +13,8 @@ import numpy as np
 
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_arrivals import arrivals_delayed, arrivals_flagged, arrivals_rejected, arrivals_stopped
-from stormproof.verdict.effect_instances import client_silent
+from stormproof.verdict.effect_instances import calls_refused, client_silent
+from stormproof.verdict.effect_pages import pages_failed
 from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
 
 if TYPE_CHECKING:
@@ -65,5 +66,7 @@ _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighti
     "arrivals-rejected": arrivals_rejected,
     "arrivals-flagged": arrivals_flagged,
     "arrivals-stopped": arrivals_stopped,
+    "calls-refused": calls_refused,
     "client-silent": client_silent,
+    "pages-failed": pages_failed,
 }

@@ -1,4 +1,4 @@
-"""Effects that show in what instances of the workload do: they no longer call anybody."""
+"""Effects that show in what parts of the workload do: they no longer call anybody, or are refused what they ask."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
 
 if TYPE_CHECKING:
     from stormproof.model.verdict import Confirmation
+
+_REFUSED_FROM = 400  # HTTP status
 
 
 def client_silent(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Sighting:
@@ -38,3 +40,32 @@ def client_silent(effect: Mapping[str, Any], confirmation: Confirmation, evidenc
         return Sighting(seen=False, reason="nobody called a dependency while the fault was in force")
     reason = f"{theirs} of {total} calls in the fault came from {', '.join(clients)}"
     return Sighting(seen=theirs == 0, reason=reason)
+
+
+def calls_refused(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Sighting:
+    """The effect's `client` asked the `dependency` while the fault was in force and was refused each time.
+
+    Refused is an answer with a status of 400 or more. A refusal before the fault, one call granted in it, or no call
+    at all: then nothing is proved.
+    """
+    client, name = str(effect.get("client", "")), str(effect.get("dependency", ""))
+    if evidence.arrivals is None:
+        return Sighting(seen=False, reason="no arrivals were recorded")
+    arrivals = evidence.arrivals[~evidence.arrivals["canary"].astype(bool)]
+    theirs = arrivals[(arrivals["client"] == client) & (arrivals["dependency"] == name)]
+    at = theirs["t_start_s"].to_numpy(dtype=np.float64)
+    refused = theirs["status"].to_numpy(dtype=np.int64) >= _REFUSED_FROM
+    steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
+    if before := int(np.count_nonzero(refused & (at >= steady_start) & (at < steady_end))):
+        return Sighting(
+            seen=False, reason=f"{before} calls of {name} by {client} were refused before the fault already"
+        )
+    start_s, end_s = in_force(confirmation, evidence)
+    if end_s <= start_s:
+        return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
+    during = (at >= start_s) & (at < end_s)
+    total, turned_away = int(np.count_nonzero(during)), int(np.count_nonzero(during & refused))
+    if total == 0:
+        return Sighting(seen=False, reason=f"{client} asked nothing of {name} while the fault was in force")
+    reason = f"{turned_away} of {total} calls of {name} by {client} were refused in the fault, none before"
+    return Sighting(seen=turned_away == total, reason=reason)

@@ -5,6 +5,7 @@ Only what was *observed* to be wrong fails a check. What an abort kept from happ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ class RunEvidence:
     readings: Sequence[Mapping[str, Any]]
     hypotheses: Sequence[Hypothesis]
     faults_expected: bool = True  # whether the spec asked for a fault
+    kinds_expected: Sequence[str] = ()  # the kinds that the spec asked for, one for each fault or part of one
 
 
 def checks_of(run: RunEvidence) -> tuple[Check, ...]:
@@ -71,7 +73,7 @@ def _faults(run: RunEvidence) -> list[Check]:
         if timeline.abort is not None or not run.faults_expected:
             return []
         return [Check(name=FELT, ok=False, reason="no fault was ever injected")]
-    checks = []
+    checks = _never_injected(run)
     evidence = Evidence(samples=run.samples, arrivals=run.arrivals, windows=timeline.windows)
     for confirmation in timeline.confirmations:
         if not confirmation.felt and timeline.abort is not None and confirmation.fault_id not in timeline.denied:
@@ -88,6 +90,19 @@ def _faults(run: RunEvidence) -> list[Check]:
         if timeline.abort is None and confirmation.felt and (untold := _untold(confirmation, timeline)):
             checks.append(Check(name=GONE, ok=False, reason=f"{confirmation.fault_id}: {untold}"))
     return checks
+
+
+def _never_injected(run: RunEvidence) -> list[Check]:
+    """A check for each kind of which the spec asked for more than the record tells of."""
+    if run.timeline.abort is not None:
+        return []
+    missing = Counter(run.kinds_expected)
+    missing.subtract(confirmation.kind for confirmation in run.timeline.confirmations)
+    return [
+        Check(name=FELT, ok=False, reason=f"{kind}: asked for, and never injected")
+        for kind, count in missing.items()
+        if count > 0
+    ]
 
 
 def _untold(confirmation: Confirmation, timeline: Timeline) -> str:

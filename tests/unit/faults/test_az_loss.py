@@ -1,6 +1,7 @@
 """How an `az-loss` is bound to an environment."""
 
 import json
+from email.message import Message
 
 import pytest
 from pydantic import ValidationError
@@ -42,3 +43,17 @@ def test_an_unknown_zone_is_refused_with_those_there_are() -> None:
         az_loss.resolve(az_loss.Arguments(zone="z"), make_environment(), fault_id="1", where="e.yaml:9")
 
     assert caught.value.where == "e.yaml:9"
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [("i-a1", None), (None, None), ("i-new", "answered by i-new")],
+    ids=["itself", "a workload that does not say", "one in its place"],
+)
+def test_an_answer_of_a_replacement_is_not_the_lost_ones(says: str | None, expected: str | None) -> None:
+    """A healer may have put another instance at the address: the zone is gone all the same."""
+    headers = Message()
+    if says is not None:
+        headers["x-instance"] = says
+
+    assert az_loss._who(headers, "i-a1") == expected

@@ -1,13 +1,15 @@
 """The compiled experiment is one that Chaos Toolkit plays: it breaks, holds, and always undoes in reverse."""
 
+import dataclasses
 import json
+from typing import Any
 
 import pytest
 from chaoslib.experiment import ensure_experiment_is_valid
 from chaoslib.types import Strategy
 
 from stormproof.errors import FaultError
-from stormproof.model.experiment import FaultRequest
+from stormproof.model.experiment import FaultRequest, Limits
 from stormproof.plan.compile import compile_experiment
 from stormproof.plan.resolve import resolve_faults
 from support.planning import make_environment, make_experiment, make_fault
@@ -80,11 +82,15 @@ def test_faults_that_need_different_endpoints_cannot_share_a_run() -> None:
         ("az-loss", {"zone": "a"}),
         ("dependency-timeout", {"dependency": "recommendations", "delay": "3s"}),
         ("throttling", {"dependency": "cart", "rate": "5/s"}),
+        ("composite", {"steps": [{"az-loss": {"zone": "a"}}, {"at": "3s", "process-pause": {"zone": "b"}}]}),
     ],
 )
-def test_chaostoolkit_accepts_every_compiled_fault(kind: str, arguments: dict[str, str]) -> None:
+def test_chaostoolkit_accepts_every_compiled_fault(kind: str, arguments: dict[str, Any]) -> None:
     """chaoslib imports each activity and binds its arguments: what `chaos validate` does."""
-    experiment = make_experiment(faults=(FaultRequest(kind=kind, arguments=arguments, where="e.yaml:9"),))
+    request = FaultRequest(kind=kind, arguments=arguments, where="e.yaml:9")
+    experiment = dataclasses.replace(
+        make_experiment(faults=(request,)), limits=Limits(targets=3, share=0.5, faults_at_once=2)
+    )
     resolved = resolve_faults(experiment, make_environment())
 
     compiled = compile_experiment(experiment, resolved, noop=False, seed=7, base_url="http://127.0.0.1:8080")

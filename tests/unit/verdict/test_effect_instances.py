@@ -44,3 +44,49 @@ OTHERS = [(15.0, "i-3", False)]
 def test_silent_is_calls_before_and_none_in_the_fault(rows: list[tuple[float, str, bool]], expected: bool) -> None:
     """Every client called before, none while the fault was in force, and somebody else did."""
     assert seen(rows) is expected
+
+
+REFUSED = {"kind": "calls-refused", "client": "fleet", "dependency": "ec2"}
+
+
+def refused(rows: list[tuple[float, str, str, int, bool]]) -> bool:
+    """Whether calls of (time, client, dependency, status, canary) show that the fleet was refused in the fault."""
+    arrivals = pd.DataFrame(rows, columns=["t_start_s", "client", "dependency", "status", "canary"])
+    confirmation = Confirmation(
+        fault_id="1", kind="capacity-denied", felt=True, gone=True, reason="", felt_at=10.0, undone_at=20.0
+    )
+    evidence = Evidence(samples=pd.DataFrame(), arrivals=arrivals, windows=WINDOWS)
+    return effect_seen(REFUSED, confirmation, evidence).seen
+
+
+NO = (15.0, "fleet", "ec2", 500, False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([NO], True),
+        ([NO, (16.0, "fleet", "ec2", 400, False)], True),
+        ([NO, (20.5, "fleet", "ec2", 200, False)], True),
+        ([NO, (10.5, "fleet", "ec2", 200, False)], True),
+        ([NO, (16.0, "i-1", "ec2", 200, False)], True),
+        ([NO, (16.0, "fleet", "ec2", 200, False)], False),
+        ([NO, (5.0, "fleet", "ec2", 500, False)], False),
+        ([(15.0, "fleet", "ec2", 200, False)], False),
+        ([(15.0, "fleet", "ec2", 500, True)], False),
+        ([(15.0, "i-1", "ec2", 500, False)], False),
+        ([(15.0, "fleet", "sqs", 500, False)], False),
+        ([(20.5, "fleet", "ec2", 500, False)], False),
+        ([], False),
+    ],
+    ids=[
+        "refused", "refused twice", "granted after the undo", "granted before it had settled", "granted to another",
+        "granted once", "refused before as well", "granted", "our own canary", "another was refused",
+        "refused elsewhere", "refused after the undo", "nobody asked",
+    ],
+)  # fmt: skip
+def test_refused_is_calls_in_the_fault_and_not_one_granted(
+    rows: list[tuple[float, str, str, int, bool]], expected: bool
+) -> None:
+    """Who asks for nothing is refused nothing: that is no proof."""
+    assert refused(rows) is expected

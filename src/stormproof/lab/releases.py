@@ -1,0 +1,26 @@
+"""The shop's builds, and where the one that is wanted stands: small, and real enough to be released and rolled back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# In SSM: what is wanted (anybody may set it), and what the deployment says of itself (JSON; only it writes there).
+RELEASE_PARAMETER = "/shop/release"
+DEPLOYMENT_PARAMETER = "/shop/deployment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One build of the shop."""
+
+    name: str
+    # What its health page and its other pages answer whatever is asked; None: what they should.
+    health_status: int | None = None
+    pages_status: int | None = None
+
+
+FIRST = Release(name="1.0.0")
+# Starts and listens like any other: only who asks whether it is well, or uses it, finds out.
+BROKEN = Release(name="1.1.0-broken", health_status=503, pages_status=500)
+
+RELEASES = {release.name: release for release in (FIRST, BROKEN)}
