@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, str] = {
     "az-loss": "stormproof.faults.az_loss",
+    "cpu-stress": "stormproof.faults.cpu_stress",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "dependency-dns": "stormproof.faults.dependency_dns",
     "dependency-error": "stormproof.faults.dependency_error",
@@ -25,6 +26,9 @@ KINDS: dict[str, str] = {
     "dependency-refuse": "stormproof.faults.dependency_refuse",
     "dependency-reset": "stormproof.faults.dependency_reset",
     "dependency-timeout": "stormproof.faults.dependency_timeout",
+    "instance-stop": "stormproof.faults.instance_stop",
+    "memory-pressure": "stormproof.faults.memory_pressure",
+    "process-kill": "stormproof.faults.process_kill",
     "process-pause": "stormproof.faults.process_pause",
     "throttling": "stormproof.faults.throttling",
 }

@@ -21,6 +21,9 @@ class BalancerPolicy:
     health_timeout_s: float
     unhealthy_threshold: int
     healthy_threshold: int
+    # The target with the fewest requests under way, of three drawn at random, instead of each in its turn: one that is
+    # slow, whatever its health check says, gets what it can take.
+    least_request: bool
     # Attempts beyond the first, on another target. Only failures that cannot have been acted on are retried for a
     # POST (no connection, or reset before the request was sent); a GET is also retried when its answer is cut off.
     retries: int
@@ -78,6 +81,8 @@ class Variant:
     balancer: BalancerPolicy
     recommendations: RecommendationsPolicy
     cart: CartPolicy
+    # Something instead of a picture that there is no memory for; without it, an error.
+    placeholders: bool
 
 
 NAIVE = Variant(
@@ -87,6 +92,7 @@ NAIVE = Variant(
         health_timeout_s=2.0,
         unhealthy_threshold=3,
         healthy_threshold=2,
+        least_request=False,
         retries=0,
         outlier_failures=0,
         try_timeout_s=0.0,
@@ -106,6 +112,7 @@ NAIVE = Variant(
         gate_cap_s=0.0,
         threads=16,
     ),
+    placeholders=False,
 )
 
 HARDENED = Variant(
@@ -115,6 +122,7 @@ HARDENED = Variant(
         health_timeout_s=0.3,
         unhealthy_threshold=2,
         healthy_threshold=2,
+        least_request=True,
         retries=2,
         outlier_failures=3,
         # Above what a page may take while a dependency is late (0.35 s), below half of the request's limit.
@@ -135,6 +143,7 @@ HARDENED = Variant(
         gate_cap_s=4.0,
         threads=8,
     ),
+    placeholders=True,
 )
 
 VARIANTS = {variant.name: variant for variant in (NAIVE, HARDENED)}
