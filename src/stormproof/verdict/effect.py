@@ -14,6 +14,7 @@ import numpy as np
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_arrivals import arrivals_delayed, arrivals_flagged, arrivals_rejected, arrivals_stopped
 from stormproof.verdict.effect_instances import client_silent
+from stormproof.verdict.effect_zone import zone_otherwise, zone_slowed
 from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
 
 if TYPE_CHECKING:
@@ -66,4 +67,6 @@ _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighti
     "arrivals-flagged": arrivals_flagged,
     "arrivals-stopped": arrivals_stopped,
     "client-silent": client_silent,
+    "zone-slowed": zone_slowed,
+    "zone-otherwise": zone_otherwise,
 }
