@@ -44,7 +44,7 @@ def kill(parent: psutil.Process, instance_ids: Sequence[str]) -> int:
 
 def play(parent: psutil.Process, instance_ids: Sequence[str], *, until: float) -> None:
     """Kill until *until* (monotonic seconds), until told to end, or until the parent is gone."""
-    while time.monotonic() < until and parent.is_running():
+    while time.monotonic() < until and processes.is_alive(parent):
         kill(parent, instance_ids)
         if companion.told_to_end(EVERY_S):
             return

@@ -82,8 +82,10 @@ class Turns:
         """Stop it, or let it go on."""
         try:
             self.process.send_signal(signal.SIGCONT if self.is_stopped else signal.SIGSTOP)
+            self.gone = self.process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:  # also when its number is somebody else's by now
             self.gone = True
+        if self.gone:
             return
         if self.is_stopped:
             run_s = max(RUN_S_MIN, self.running_s - self._debt_s)

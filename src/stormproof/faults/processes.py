@@ -41,6 +41,14 @@ def again(record: Mapping[str, Any]) -> psutil.Process | None:
     try:
         process = psutil.Process(int(record["pid"]))
         same = abs(process.create_time() - float(record["started_s"])) < _SAME_START_S
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if same and is_alive(process) else None
     except psutil.NoSuchProcess:
         return None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether that very process still runs; one that only waits for its parent to hear of its end does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
