@@ -44,6 +44,7 @@ UNDONE_BY = (
 )
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {"zone": "a"}
+MODE_EXAMPLES = {"slow": {"zone": "a", "mode": "slow", "latency": "300ms"}}  # network has tests of its own
 
 LATENCY_S = 0.3  # of a slow zone, unless the spec says otherwise
 
