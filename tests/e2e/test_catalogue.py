@@ -74,18 +74,28 @@ class Bench:
         assert self.ledger.outstanding() == ()
 
 
-@pytest.fixture(params=sorted(catalogue.KINDS))
+def _cases() -> list[Any]:
+    """Each kind with its EXAMPLE, and with those of its modes; a mode's name stands behind the kind's."""
+    cases = [pytest.param((kind, None), id=kind) for kind in sorted(catalogue.KINDS)]
+    for kind in sorted(catalogue.KINDS):
+        modes = getattr(catalogue.module(kind), "MODE_EXAMPLES", {})
+        cases += [pytest.param((kind, mode), id=f"{kind}-{mode}") for mode in modes]
+    return cases
+
+
+@pytest.fixture(params=_cases())
 def bench(
     request: pytest.FixtureRequest, lab: RunningLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
     """A fault and a lab that is whole; whatever the test leaves broken is healed for the next one."""
-    kind = request.param
+    kind, mode = request.param
     module = catalogue.module(kind)
     if not hasattr(module, "EXAMPLE"):
         pytest.fail(f"{module.__name__} has no EXAMPLE: the arguments with which this fault is tried in the lab")
     mark = (MARK, uuid.uuid4().hex)
     monkeypatch.setenv(*mark)
-    resolved = catalogue.resolve(kind, module.EXAMPLE, lab.environment, fault_id=f"1-{kind}")
+    example = module.MODE_EXAMPLES[mode] if mode else module.EXAMPLE
+    resolved = catalogue.resolve(kind, example, lab.environment, fault_id=f"1-{kind}")
     paths = {"ledger_path": str(tmp_path / "ledger.jsonl"), "events_path": str(tmp_path / "events.jsonl")}
     one = Bench(
         kind=kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -109,16 +110,18 @@ def _fis(lab: RunningLab) -> list[str]:
     return sorted([*running, *(row["id"] for row in fis.list_experiment_templates()["experimentTemplates"])])
 
 
-def _processes(lab: RunningLab) -> dict[str, tuple[str, int, list[int]]]:
-    """For each process of the lab: going or stopped, niceness, and the processors it may use."""
+def _processes(lab: RunningLab) -> dict[str, tuple[str, int, list[int], str]]:
+    """For each process of the lab: going or stopped, niceness, the processors it may use, and its limits."""
     record = read_record(LabFolder(path=lab.directory))
     assert record is not None
-    found: dict[str, tuple[str, int, list[int]]] = {}
+    found: dict[str, tuple[str, int, list[int], str]] = {}
     for name, identity in record.processes.items():
+        found[name] = ("gone", 0, [], "")
         process = identity.find()
         if process is None:
-            found[name] = ("gone", 0, [])
-        else:
+            continue
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # it ends as we look
             going = "stopped" if process.status() == psutil.STATUS_STOPPED else "going"
-            found[name] = (going, process.nice(), process.cpu_affinity() or [])
+            limits = hashlib.sha256(Path(f"/proc/{process.pid}/limits").read_bytes()).hexdigest()[:16]
+            found[name] = (going, process.nice(), process.cpu_affinity() or [], limits)
     return found

@@ -163,6 +163,8 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
         return result("undo-failed", reason)
     watch = Watch(fault, until=Seen.WHOLE).start()
     if not watch.wait(GONE_WITHIN_S):
+        if vanished(entry.configuration):  # meanwhile, or there was nothing in it to ask before
+            return result("undone", "the lab it was in is gone, and the fault with it")
         reason = f"undone, but still seen from outside after {GONE_WITHIN_S:g} s"
         say(events.FAULT_NOT_GONE, reason=reason, evidence=dict(watch.look.evidence) if watch.look else {})
         return result("undo-failed", reason)

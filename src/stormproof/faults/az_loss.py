@@ -1,51 +1,57 @@
-"""Loss of an Availability Zone: its power (every instance is stopped, at once and hard), or its network.
+"""Loss of an Availability Zone: its power, its network, or its speed.
 
-The network is `az_network`. The power: through chaostoolkit-aws `stop_instances`, always with the plan's instance ids
-(``az=`` alone picks without a state filter and without a bound). In the lab an instance *is* a process, so real
-processes die.
+*power*: every instance is stopped through EC2, at once and hard. *network*: a network ACL denies everything, so that
+connections hang. *slow* is a grey failure: everything is alive and answers, health checks too, but late. The instances'
+processes run for a moment, stand still for a while, and so on (SIGSTOP and SIGCONT, each at times of its own), so that
+an answer waits between nothing and about twice the *latency*, evenly; *latency* on average. A page that waits for a
+dependency meanwhile may wait twice. It is not a slow network: packets are neither delayed nor lost, connections are
+accepted at once, and what a process does by itself stands still as well.
 """
 
 from __future__ import annotations
 
-import time
-import urllib.error
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from stormproof.errors import FaultError, InputError
-from stormproof.faults import activity, aws
+from stormproof.errors import InputError
+from stormproof.faults import activity, aws, instance_power
 from stormproof.faults.az_network import AzNetworkLoss
-from stormproof.faults.direct import open_direct
-from stormproof.faults.protocol import Look, Seen
+from stormproof.faults.az_slow import LATENCY_MAX_S, LATENCY_MIN_S, AzSlow
+from stormproof.faults.duty_cycle import LEASE_S, LEASE_S_MAX, LEASE_S_MIN
+from stormproof.faults.instances import lab_configuration, look_for_silence
+from stormproof.faults.protocol import Look
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
+from stormproof.spec.quantity import Duration
 
 __all__ = ["confirm", "inject", "undo"]
 
 KIND = "az-loss"
-SUMMARY = "An Availability Zone is lost: its instances all stop at once, or its network swallows everything."
+SUMMARY = (
+    "An Availability Zone is lost: its instances all stop at once, its network swallows everything, or it becomes slow."
+)
 CONFIRMED_BY = (
     "no instance of the zone answers when called directly, past the balancer (network: the connect hangs); "
-    "the workload's samples from the zone fall silent"
+    "the workload's samples from the zone fall silent. Slow: direct calls to each instance come late; "
+    "so do the workload's samples from the zone, and those from other zones do not"
 )
 UNDONE_BY = (
-    "the instances that were running before are started again (network: the subnets get their ACLs back); "
-    "all of them answer when called directly"
+    "the instances that were running before are started again (network: the subnets get their ACLs back; "
+    "slow: the companion ends and the processes go on); all of them answer when called directly"
 )
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {"zone": "a"}
+MODE_EXAMPLES = {"slow": {"zone": "a", "mode": "slow", "latency": "300ms"}}  # network has tests of its own
 
-LOOK_TIMEOUT_S = 0.5
-STOPPING_DEADLINE_S = 60.0  # EC2 refuses to start an instance that is still stopping
-
+LATENCY_S = 0.3  # of a slow zone, unless the spec says otherwise
 
 _UNDO = {
     "power": "start the same instances again and see them answer",
     "network": "give the subnets their network ACLs back and see the instances answer",
+    "slow": "let the same processes go on without a break and see the instances answer at once",
 }
 
 
@@ -55,10 +61,30 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     zone: str = Field(description="the zone that is lost, by the environment's name for it", min_length=1)
-    mode: Literal["power", "network"] = Field(
+    mode: Literal["power", "network", "slow"] = Field(
         default="power",
-        description="power: the instances are stopped; network: a network ACL denies everything, connections hang",
+        description="power: the instances are stopped; network: a network ACL denies everything, connections hang; "
+        "slow: everything answers, but late",
     )
+    latency: Duration | None = Field(
+        default=None,
+        description=f"slow only: how much later answers come, on average; {LATENCY_S * 1000:g}ms unless said otherwise",
+        ge=LATENCY_MIN_S,
+        le=LATENCY_MAX_S,
+    )
+    lease: Duration | None = Field(
+        default=None,
+        description=f"slow only: after this long it ends by itself, whatever happens; {LEASE_S / 60:g}m unless said"
+        " otherwise",
+        ge=LEASE_S_MIN,
+        le=LEASE_S_MAX,
+    )
+
+    @model_validator(mode="after")
+    def _only_slow_is_late(self) -> Arguments:
+        if self.mode != "slow" and (self.latency is not None or self.lease is not None):
+            raise ValueError(f"latency and lease: expected only with mode slow, got mode {self.mode}")
+        return self
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -82,8 +108,12 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "aws_region": environment.aws.region,
         "aws_account": environment.aws.account,
     }
-    if arguments.mode == "network":
+    if arguments.mode != "power":
         bound["mode"] = arguments.mode
+    if arguments.mode == "slow":
+        bound["latency_s"] = LATENCY_S if arguments.latency is None else arguments.latency
+        bound["lease_s"] = LEASE_S if arguments.lease is None else arguments.lease
+        configuration = lab_configuration(environment)
     fault = bind(bound, configuration)
     return ResolvedFault(
         fault_id=fault_id,
@@ -125,97 +155,32 @@ class AzLoss:
 
     def prior(self) -> dict[str, Any]:
         """The state of each instance; all must be running."""
-        if not self.instance_ids:
-            raise FaultError(f"{KIND}: no instance ids to stop", hint="plan against a running environment")
-        states = self._states()
-        down = {name: state for name, state in states.items() if state != "running"}
-        if down or set(states) != set(self.instance_ids):
-            raise FaultError(f"{KIND}: expected every instance of zone {self.zone} to be running, got {states}")
-        return {"states": states}
+        return {"states": instance_power.running(self.instance_ids, self.configuration, kind=KIND)}
 
     def act(self) -> None:
-        """Stop them all in one call, without waiting for the operating system (``Force``)."""
-        from chaosaws.ec2.actions import stop_instances
-
-        with aws.aws_environment(self.configuration):
-            stop_instances(
-                instance_ids=list(self.instance_ids),
-                force=True,
-                configuration={"aws_region": self.configuration["aws_region"]},
-            )
+        """Stop them all in one call."""
+        instance_power.stop(self.instance_ids, self.configuration)
 
     def look(self) -> Look:
         """Call each instance directly."""
-        answers = {url: _answers(url, name) for name, url in zip(self.instance_ids, self.urls, strict=True)}
-        silent = [url for url, answer in answers.items() if answer is not None]
-        seen = Seen.WHOLE if not silent else Seen.BROKEN if len(silent) == len(answers) else Seen.PARTIAL
-        return Look(
-            seen=seen,
-            evidence={"called_directly": {url: answer or "answered" for url, answer in answers.items()}},
-        )
+        return look_for_silence(dict(zip(self.instance_ids, self.urls, strict=True)))
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Start those that were running and are not."""
-        wanted = [name for name, state in prior["states"].items() if state == "running"]
-        states = self._settled(wanted)
-        lost = {
-            name: states.get(name, "gone")
-            for name in wanted
-            if states.get(name) not in ("running", "pending", "stopped")
-        }
-        stopped = [name for name in wanted if states.get(name) == "stopped"]
-        if stopped:
-            from chaosaws.ec2.actions import start_instances
-
-            with aws.aws_environment(self.configuration):
-                start_instances(instance_ids=stopped, configuration={"aws_region": self.configuration["aws_region"]})
-        if lost:
-            raise FaultError(f"{KIND}: cannot be started again: {lost}", hint="replace them by hand")
-
-    def _settled(self, names: list[str]) -> dict[str, str]:
-        """The states once none is `stopping` any more (EC2 takes a while; moto does not)."""
-        give_up_at = time.monotonic() + STOPPING_DEADLINE_S
-        while True:
-            states = self._states()
-            if not any(states.get(name) == "stopping" for name in names) or time.monotonic() > give_up_at:
-                return states
-            time.sleep(0.5)
-
-    def _states(self) -> dict[str, str]:
-        pages = aws.client("ec2", self.configuration).get_paginator("describe_instances")
-        return {
-            instance["InstanceId"]: instance["State"]["Name"]
-            for page in pages.paginate(InstanceIds=list(self.instance_ids))
-            for reservation in page["Reservations"]
-            for instance in reservation["Instances"]
-        }
+        instance_power.start_again(prior["states"], self.configuration, kind=KIND)
 
 
-def _answers(url: str, instance_id: str) -> str | None:
-    """None when *instance_id* answers at *url*, else why not: an answer of one in its place is not its own."""
-    try:
-        with open_direct(f"{url}/healthz", timeout_s=LOOK_TIMEOUT_S) as answer:
-            return _who(answer.headers, instance_id)
-    except urllib.error.HTTPError as error:
-        return _who(error.headers, instance_id)  # it answers, if only to complain: there is power
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
-
-
-def _who(headers: Message, instance_id: str) -> str | None:
-    name = headers.get("x-instance", instance_id)
-    return None if name == instance_id else f"answered by {name}"
-
-
-def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss:
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss | AzSlow:
     """The fault from the data in a plan or a ledger."""
+    if target.get("mode") == "slow":
+        return AzSlow(configuration=configuration, **target)
     if target.get("mode") == "network":
         return AzNetworkLoss(configuration=configuration, **target)
     return AzLoss(configuration=configuration, **target)
 
 
 def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: take the zone's power or network away and see it silent."""
+    """Chaos Toolkit action: take the zone's power, network or speed away and see it so."""
     return activity.inject(
         bind(target, configuration),
         fault_id=fault_id,
@@ -227,7 +192,7 @@ def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dic
 
 
 def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is the zone silent now?"""
+    """Chaos Toolkit probe: is the zone silent, or slow, now?"""
     return activity.confirm(bind(target, configuration))
 
 

@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "bad-deploy": "stormproof.faults.bad_deploy",
     "capacity-denied": "stormproof.faults.capacity_denied",
     "composite": "stormproof.faults.composite",
+    "cpu-stress": "stormproof.faults.cpu_stress",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "dependency-dns": "stormproof.faults.dependency_dns",
     "dependency-error": "stormproof.faults.dependency_error",
@@ -28,6 +29,9 @@ KINDS: dict[str, str] = {
     "dependency-refuse": "stormproof.faults.dependency_refuse",
     "dependency-reset": "stormproof.faults.dependency_reset",
     "dependency-timeout": "stormproof.faults.dependency_timeout",
+    "instance-stop": "stormproof.faults.instance_stop",
+    "memory-pressure": "stormproof.faults.memory_pressure",
+    "process-kill": "stormproof.faults.process_kill",
     "process-pause": "stormproof.faults.process_pause",
     "throttling": "stormproof.faults.throttling",
 }

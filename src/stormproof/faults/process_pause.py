@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
 
-from stormproof.errors import FaultError, InputError
+from stormproof.errors import FaultError
 from stormproof.faults import activity, processes
 from stormproof.faults.canary import ask
+from stormproof.faults.instances import InstanceArguments, choose
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -36,32 +36,15 @@ ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {"zone": "a"}
 
 LOOK_TIMEOUT_S = 0.5
-INSTANCES_MAX = 20
 
 
-class Arguments(BaseModel):
+class Arguments(InstanceArguments):
     """What the spec says of a `process-pause`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    zone: str = Field(description="the zone of the instances, by the environment's name for it", min_length=1)
-    count: int = Field(
-        default=1, description="how many of the zone's instances, the first of the plan", ge=1, le=INSTANCES_MAX
-    )
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
     """Bind *arguments* to instances; `InputError` for an unknown zone, or one with fewer instances."""
-    instances = environment.zones.get(arguments.zone, ())
-    if len(instances) < arguments.count:
-        zones = ", ".join(f"{zone} ({len(own)})" for zone, own in environment.zones.items())
-        raise InputError(
-            where=where,
-            what=f"faults: {KIND}",
-            expected=f"a zone of {environment.name!r} with that many instances: {zones or 'none'}",
-            got=f"{arguments.count} of {arguments.zone!r}",
-        )
-    chosen = instances[: arguments.count]
+    chosen = choose(arguments, environment, kind=KIND, where=where)
     ids = [instance.id for instance in chosen]
     target = {"instance_ids": ids, "urls": [instance.url for instance in chosen]}
     fault = bind(target, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -16,14 +16,16 @@ _SAME_START_S = 1.0
 
 def find(instance_id: str) -> psutil.Process:
     """The one process whose command line says that it serves *instance_id*; `IdentityError` when there is not one."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "stormproof.lab.shop" in words and ("--instance", instance_id) in itertools.pairwise(words):
-            found.append(process)
+    found = [one for one in psutil.process_iter(["cmdline"]) if serves(one.info["cmdline"] or [], [instance_id])]
     if len(found) != 1:
         raise IdentityError(f"expected one process that serves {instance_id}, got {[one.pid for one in found]}")
     return found[0]
+
+
+def serves(words: Sequence[str], instance_ids: Sequence[str]) -> bool:
+    """Whether a command line says that its process serves one of the instances."""
+    pairs = set(itertools.pairwise(words))
+    return "stormproof.lab.shop" in words and any(("--instance", name) in pairs for name in instance_ids)
 
 
 def to_record(process: psutil.Process) -> dict[str, Any]:
@@ -39,6 +41,14 @@ def again(record: Mapping[str, Any]) -> psutil.Process | None:
     try:
         process = psutil.Process(int(record["pid"]))
         same = abs(process.create_time() - float(record["started_s"])) < _SAME_START_S
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if same and is_alive(process) else None
     except psutil.NoSuchProcess:
         return None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether that very process still runs; one that only waits for its parent to hear of its end does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

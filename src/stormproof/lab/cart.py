@@ -249,8 +249,11 @@ class HardenedCart:
         """The call's answer, or `_PutOff` when it must not be made now, was refused, or takes too long."""
         if self._gate.closed_for_s or self._under_way >= self._policy.threads:
             raise _PutOff
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except RuntimeError as error:  # no memory for another thread; those there are will take it from the queue
+            raise _PutOff from error
         self._under_way += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, call)
         future.add_done_callback(self._finished)
         # Not `wait_for`: a call that blocks cannot be cancelled, only no longer waited for.
         await asyncio.wait({future}, timeout=self._policy.answer_within_s)

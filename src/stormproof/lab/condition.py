@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from stormproof.errors import FaultError
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
 from stormproof.lab.network_acl import AclEntry, cuts_off
+from stormproof.lab.process_condition import process_faults
 from stormproof.lab.processes import ProcessIdentity
 from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.state import LabRecord
@@ -74,7 +72,7 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
         for instance in topology.instances
     ]
     faults = [*_proxy_faults(admin, troubles), *_file_faults(topology, directory), *_stopped(instances)]
-    faults += [*_closed_networks(topology, troubles), *_paused(record), *_releases(topology, troubles)]
+    faults += [*_closed_networks(topology, troubles), *process_faults(record), *_releases(topology, troubles)]
     faults += _denied_launches(topology, troubles)
     unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
     if unwell:
@@ -206,17 +204,6 @@ def _acl_entry(row: Mapping[str, Any]) -> AclEntry:
         protocol=row["Protocol"],
         cidr=row.get("CidrBlock"),
     )
-
-
-def _paused(record: LabRecord) -> list[dict[str, str]]:
-    """Processes that are alive and do nothing (SIGSTOP)."""
-    found = []
-    for name, identity in record.processes.items():
-        process = identity.find()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process is not None and process.status() == psutil.STATUS_STOPPED:
-                found.append({"kind": "process", "what": f"the process of {name} is paused"})
-    return found
 
 
 def _health(admin: EnvoyAdmin, topology: Topology, troubles: list[str]) -> dict[str, bool]:

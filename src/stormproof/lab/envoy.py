@@ -106,6 +106,8 @@ def _shop_cluster(topology: Topology, policy: BalancerPolicy) -> dict[str, Any]:
             }
         ],
     }
+    if policy.least_request:
+        cluster |= {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"choice_count": 3}}
     if policy.retries:
         # Envoy lets three retries be under way at once by default: too few when a third of the targets is gone.
         cluster["circuit_breakers"] = {"thresholds": [{"max_retries": 64}]}

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
+from stormproof.lab.picture import PLACEHOLDER, PictureFailedError, make_picture
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
 from stormproof.lab.releases import FIRST, RELEASES, Release
 from stormproof.lab.serving import serve_until_ended
@@ -28,6 +29,7 @@ PRODUCTS = {
     for number in range(1, PRODUCT_COUNT + 1)
 }
 _DEGRADED = {"x-degraded": "1"}
+_PICTURE = "image/x-portable-graymap"
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,17 +38,25 @@ class Shop:
     """The pages; what they need is handed in."""
 
     def __init__(
-        self, *, instance_id: str, zone: str, release: Release, recommendations: Recommendations, cart: Cart
+        self,
+        *,
+        instance_id: str,
+        zone: str,
+        release: Release,
+        recommendations: Recommendations,
+        cart: Cart,
+        placeholders: bool,
     ) -> None:
         self._identity = {"x-zone": zone, "x-instance": instance_id, "x-release": release.name}
         self._release = release
-        self._recommendations, self._cart = recommendations, cart
+        self._recommendations, self._cart, self._placeholders = recommendations, cart, placeholders
 
     def app(self) -> web.Application:
         """The routes, the recommendations session and the cart's background task."""
         app = web.Application(middlewares=[self._identified])
         app.router.add_get("/", self._home)
         app.router.add_get("/product/{product}", self._product)
+        app.router.add_get("/picture/{product}", self._picture)
         app.router.add_get("/cart/{user}", self._read_cart)
         app.router.add_post("/cart/{user}", self._add_to_cart)
         app.router.add_get("/healthz", self._healthz)
@@ -66,7 +76,7 @@ class Shop:
         answer: web.StreamResponse
         try:
             answer = self._failure(request) or await handler(request)
-        except (CartFailedError, RecommendationsFailedError) as error:
+        except (CartFailedError, RecommendationsFailedError, PictureFailedError) as error:
             answer = web.json_response({"error": str(error)}, status=500)
         except web.HTTPException as error:
             answer = error
@@ -90,11 +100,22 @@ class Shop:
         )
 
     async def _product(self, request: web.Request) -> web.Response:
-        number = request.match_info["product"]
-        product = PRODUCTS.get(int(number)) if number.isdecimal() and len(number) < 6 else None
+        product = _asked_for(request)
         if product is None:
             return web.json_response({"error": "no such product"}, status=404)
         return web.json_response(product)
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        """Without the memory for it: an error, or (203: not what was asked for, but something) a grey dot."""
+        product = _asked_for(request)
+        if product is None:
+            return web.json_response({"error": "no such product"}, status=404)
+        try:
+            return web.Response(body=make_picture(int(str(product["id"]))), content_type=_PICTURE)
+        except PictureFailedError:
+            if not self._placeholders:
+                raise
+            return web.Response(body=PLACEHOLDER, content_type=_PICTURE, status=203, headers=_DEGRADED)
 
     async def _read_cart(self, request: web.Request) -> web.Response:
         answer = await self._cart.read(request.match_info["user"])
@@ -112,6 +133,11 @@ class Shop:
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response({"ok": True})
+
+
+def _asked_for(request: web.Request) -> dict[str, object] | None:
+    number = request.match_info["product"]
+    return PRODUCTS.get(int(number)) if number.isdecimal() and len(number) < 6 else None
 
 
 def _cart_response(answer: CartAnswer, *, status: int) -> web.Response:
@@ -138,6 +164,7 @@ async def _serve(options: argparse.Namespace) -> None:
             url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
         ),
         cart=build_cart(url=options.cart, instance_id=options.instance, variant=variant),
+        placeholders=variant.placeholders,
     )
     await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)])
 

@@ -21,6 +21,9 @@ class BalancerPolicy:
     health_timeout_s: float
     unhealthy_threshold: int
     healthy_threshold: int
+    # The target with the fewest requests under way, of three drawn at random, instead of each in its turn: one that is
+    # slow, whatever its health check says, gets what it can take.
+    least_request: bool
     # Attempts beyond the first, on another target. Only failures that cannot have been acted on are retried for a
     # POST (no connection, or reset before the request was sent); a GET is also retried when its answer is cut off.
     retries: int
@@ -105,6 +108,8 @@ class Variant:
     cart: CartPolicy
     release: ReleasePolicy
     fleet: FleetPolicy
+    # Something instead of a picture that there is no memory for; without it, an error.
+    placeholders: bool
 
 
 NAIVE = Variant(
@@ -114,6 +119,7 @@ NAIVE = Variant(
         health_timeout_s=2.0,
         unhealthy_threshold=3,
         healthy_threshold=2,
+        least_request=False,
         retries=0,
         outlier_failures=0,
         try_timeout_s=0.0,
@@ -135,6 +141,7 @@ NAIVE = Variant(
     ),
     release=ReleasePolicy(wait_for_health=False, bake_s=0.0, healthy_within_s=0.0, pause_s=0.2),
     fleet=FleetPolicy(replace_after_s=2.0, boot_s=2.0),
+    placeholders=False,
 )
 
 HARDENED = Variant(
@@ -144,6 +151,7 @@ HARDENED = Variant(
         health_timeout_s=0.3,
         unhealthy_threshold=2,
         healthy_threshold=2,
+        least_request=True,
         retries=2,
         outlier_failures=3,
         # Above what a page may take while a dependency is late (0.35 s), below half of the request's limit.
@@ -167,6 +175,7 @@ HARDENED = Variant(
     # The balancer above needs up to 1.3 s: two checks, one every 0.5 s, and 0.25 s until we hear of it.
     release=ReleasePolicy(wait_for_health=True, bake_s=2.0, healthy_within_s=3.0, pause_s=0.0),
     fleet=FleetPolicy(replace_after_s=2.0, boot_s=120.0),
+    placeholders=True,
 )
 
 VARIANTS = {variant.name: variant for variant in (NAIVE, HARDENED)}

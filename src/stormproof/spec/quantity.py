@@ -1,4 +1,4 @@
-"""Durations, rates and shares: a number and its unit in, one float in the model's unit out.
+"""Durations, rates, shares and sizes: a number and its unit in, one float in the model's unit out.
 
 The `parse_…` functions raise `InputError`, without a place; who knows the place adds it. The annotated types
 are for pydantic models (`timeout: Duration`), and carry the same rule into the JSON Schema. Arithmetic is
@@ -31,10 +31,13 @@ _SECONDS_IN = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Deci
 _RATE = re.compile(rf"({_NUMBER})/(s|min|h)")
 _PER = {"s": Decimal(1), "min": Decimal(60), "h": Decimal(3600)}
 _SHARE = re.compile(rf"({_NUMBER})\s?%")
+_SIZE = re.compile(r"([0-9]{1,9})(KiB|MiB|GiB)")
+_BYTES_IN = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 _DURATION_IS = "a duration like 15s, 500ms, 3m or 1h30m"
 _RATE_IS = "a rate like 150/s or 90/min"
 _SHARE_IS = "a share like 99.5%"
+_SIZE_IS = "a size like 4MiB, 512KiB or 1GiB"
 
 
 def parse_duration(text: object) -> float:
@@ -73,6 +76,17 @@ def parse_share(text: object) -> float:
     return float(share)
 
 
+def parse_size(text: object) -> float:
+    """Whole bytes, above 0, from `4MiB`, `512KiB`, `1GiB`. Raises `InputError`, also for `4MB`: that is ambiguous."""
+    given = _text(text, _SIZE_IS, unit_hint="4MiB")
+    match = _SIZE.fullmatch(given)
+    if match is None:
+        raise _error(_SIZE_IS, given, hint=_negative_hint(given))
+    if not int(match[1]):
+        raise _error("a size above 0", given)
+    return float(int(match[1]) * _BYTES_IN[match[2]])
+
+
 def parse_count(text: object) -> float:
     """A whole number, not negative; counts have no unit. Raises `InputError`."""
     given = str(text).strip()
@@ -102,6 +116,12 @@ def format_rate(per_s: float) -> str:
 def format_share(share: float) -> str:
     """The text that `parse_share` reads back to the same float."""
     return f"{_plain(Decimal(repr(float(share))) * 100)}%"
+
+
+def format_size(size_bytes: float) -> str:
+    """The text that `parse_size` reads back to the same size, whole KiB that it is."""
+    unit = next((unit for unit in ("GiB", "MiB") if size_bytes % _BYTES_IN[unit] == 0), "KiB")
+    return f"{size_bytes / _BYTES_IN[unit]:.0f}{unit}"
 
 
 def _duration(text: object) -> Decimal:
@@ -170,6 +190,7 @@ _DURATION_PATTERN = r"^(?=\d)(\d+(\.\d+)?h)?(\d+(\.\d+)?(min|m(?!s)))?(\d+(\.\d+
 Duration = Annotated[float, _validator(parse_duration), _schema(_DURATION_PATTERN, _DURATION_IS)]
 PositiveDuration = Annotated[float, _validator(parse_positive_duration), _schema(_DURATION_PATTERN, _DURATION_IS)]
 Rate = Annotated[float, _validator(parse_rate), _schema(r"^\d+(\.\d+)?/(s|min|h)$", _RATE_IS)]
+Size = Annotated[float, _validator(parse_size), _schema(r"^\d+(KiB|MiB|GiB)$", _SIZE_IS)]
 Share = Annotated[float, _validator(parse_share), _schema(r"^\d+(\.\d+)?\s?%$", _SHARE_IS)]
 
 

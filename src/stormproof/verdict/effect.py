@@ -15,6 +15,7 @@ from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_arrivals import arrivals_delayed, arrivals_flagged, arrivals_rejected, arrivals_stopped
 from stormproof.verdict.effect_instances import calls_refused, client_silent
 from stormproof.verdict.effect_pages import pages_failed
+from stormproof.verdict.effect_zone import zone_otherwise, zone_slowed
 from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
 
 if TYPE_CHECKING:
@@ -69,4 +70,6 @@ _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighti
     "calls-refused": calls_refused,
     "client-silent": client_silent,
     "pages-failed": pages_failed,
+    "zone-slowed": zone_slowed,
+    "zone-otherwise": zone_otherwise,
 }

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from stormproof.errors import InputError
-from stormproof.faults import az_loss
+from stormproof.faults import az_loss, instances
 from stormproof.faults.az_network import AzNetworkLoss
 from support.planning import make_environment
 
@@ -56,4 +56,4 @@ def test_an_answer_of_a_replacement_is_not_the_lost_ones(says: str | None, expec
     if says is not None:
         headers["x-instance"] = says
 
-    assert az_loss._who(headers, "i-a1") == expected
+    assert instances._who(headers, "i-a1") == expected

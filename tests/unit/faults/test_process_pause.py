@@ -1,8 +1,6 @@
 """A paused process: how it is bound, what a ledger needs to know of it, and that a stranger is never touched."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import psutil
@@ -12,6 +10,7 @@ from stormproof.errors import FaultError, IdentityError, InputError
 from stormproof.faults import process_pause
 from support.command import wait_for
 from support.planning import make_environment
+from support.served import serving
 
 INSTANCE = "i-0123456789abcdef0"
 
@@ -19,13 +18,8 @@ INSTANCE = "i-0123456789abcdef0"
 @pytest.fixture
 def process() -> Iterator[psutil.Process]:
     """A process that says that it serves INSTANCE."""
-    words = [sys.executable, "-c", "import time; time.sleep(60)", "stormproof.lab.shop", "--instance", INSTANCE]
-    with subprocess.Popen(words) as child:
-        started = psutil.Process(child.pid)
-        # The kernel closes the pipe that Popen waits for a moment before it fills in the command line.
-        wait_for("the command line", lambda: INSTANCE in started.cmdline(), within_s=5, every_s=0.001)
+    with serving(INSTANCE) as started:
         yield started
-        child.kill()
 
 
 def fault() -> process_pause.ProcessPause:

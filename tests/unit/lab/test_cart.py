@@ -114,6 +114,23 @@ def test_a_stuck_table_costs_the_budget_once_then_nothing() -> None:
     asyncio.run(test())
 
 
+def test_without_memory_for_a_thread_a_write_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process under memory pressure that cannot start a thread promises the write, and is not worn out by it."""
+    cart = hardened(Table())
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def test() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for _ in range(2 * HARDENED.cart.threads):
+                assert (await cart.add("u", "item")).degraded
+        assert not (await cart.add("u", "other")).degraded
+
+    asyncio.run(test())
+
+
 def test_a_refusal_for_good_is_an_error_not_a_promise() -> None:
     """What no waiting can mend (no such table) is not accepted for later."""
     table = Table()

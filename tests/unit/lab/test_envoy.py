@@ -144,6 +144,16 @@ def test_nothing_is_broken_at_first(tmp_path: Path) -> None:
     assert listeners_path(tmp_path) in watched_files(topology("naive"), tmp_path)
 
 
+def test_only_the_hardened_balancer_spares_the_slow(tmp_path: Path) -> None:
+    """By requests under way; naive gives each target the same share."""
+    policies = {
+        variant.name: next(values(bootstrap(topology(variant.name), variant, tmp_path), "lb_policy"))
+        for variant in (HARDENED, NAIVE)
+    }
+
+    assert policies == {"hardened": "LEAST_REQUEST", "naive": "ROUND_ROBIN"}
+
+
 def test_only_the_hardened_balancer_retries(tmp_path: Path) -> None:
     """A POST is retried only when it cannot have reached the shop; naive retries nothing."""
     hardened = list(values(bootstrap(topology("hardened"), HARDENED, tmp_path), "retry_on"))

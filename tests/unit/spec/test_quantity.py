@@ -107,6 +107,21 @@ def test_every_share_survives_text(share: Decimal) -> None:
     assert quantity.parse_share(quantity.format_share(float(share))) == float(share)
 
 
+@pytest.mark.parametrize(("text", "size_bytes"), [("4MiB", 4 << 20), ("512KiB", 512 << 10), ("1GiB", 1 << 30)])
+def test_sizes_are_whole_bytes(text: str, size_bytes: int) -> None:
+    """The binary units, there and back."""
+    assert quantity.parse_size(text) == size_bytes
+    assert quantity.format_size(size_bytes) == text
+
+
+@pytest.mark.parametrize("text", ["4MB", "4", 4, "4 MiB", "1.5MiB", "-1MiB", "0MiB", "MiB", "4mib"])
+def test_what_is_no_size_is_an_error(text: object) -> None:
+    """An ambiguous unit, none at all, or nothing."""
+    with pytest.raises(InputError) as caught:
+        quantity.parse_size(text)
+    assert "size" in caught.value.expected
+
+
 @given(st.text(max_size=20))
 def test_any_text_is_a_duration_or_an_input_error(text: str) -> None:
     """Nothing else escapes the parser."""

@@ -1,0 +1,163 @@
+"""Instances starved of CPU, never the machine: their processes may run for a small part of the time only.
+
+A companion stops and continues the process (SIGSTOP, SIGCONT) so that it gets its share of every 300 ms. That is how a
+container fares that has used up its quota, and much like an instance out of CPU credits; unlike there, time that the
+process does not use is lost. Nothing is burnt: other processes have more of the machine, not less. Why not load:
+docs/adr/0016-process-faults.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stormproof.faults import activity, duty_cycle, processes
+from stormproof.faults.duty_cycle import LEASE_S, LEASE_S_MAX, LEASE_S_MIN
+from stormproof.faults.instances import InstanceArguments, choose, identify_lab, lab_configuration
+from stormproof.faults.protocol import Look
+from stormproof.faults.slowness import look_for_slowness
+from stormproof.model.environment import Environment
+from stormproof.model.plan import ResolvedFault
+from stormproof.spec.quantity import Duration, Share, format_share
+
+__all__ = ["confirm", "inject", "undo"]
+
+KIND = "cpu-stress"
+SUMMARY = "Instances of a zone get a small share of a processor: they are alive, and too slow for their traffic."
+CONFIRMED_BY = (
+    "direct calls of our own, past the balancer, spread over the cycle, come late; "
+    "so does a share of the workload's samples from the zone, and of those from other zones it does not"
+)
+UNDONE_BY = (
+    "the companion ends; the same processes, by number and start time, get SIGCONT; the instances answer at once again"
+)
+ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"zone": "a", "cpu": "5%"}
+
+PERIOD_S = 0.3  # as long as the hardened lab's health check waits: starved instances mostly pass it
+CPU_MIN, CPU_MAX = 0.01, 0.2  # above, most answers are not late enough to be told from those of a busy machine
+SLOW_SHARE = 0.25  # of the time that the process is stopped: whoever waited as long has met it
+
+
+class Arguments(InstanceArguments):
+    """What the spec says of a `cpu-stress`."""
+
+    cpu: Share = Field(
+        default=0.05, description="what is left to each instance, of one processor", ge=CPU_MIN, le=CPU_MAX
+    )
+    lease: Duration = Field(
+        default=LEASE_S,
+        description="after this long it ends by itself, whatever happens",
+        ge=LEASE_S_MIN,
+        le=LEASE_S_MAX,
+    )
+
+
+def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
+    """Bind *arguments* to instances; `InputError` for an unknown zone, or one with fewer instances."""
+    chosen = choose(arguments, environment, kind=KIND, where=where)
+    ids = [instance.id for instance in chosen]
+    target = {
+        "zone": arguments.zone,
+        "instance_ids": ids,
+        "urls": [instance.url for instance in chosen],
+        "cpu": arguments.cpu,
+        "lease_s": arguments.lease,
+    }
+    configuration = lab_configuration(environment)
+    fault = bind(target, configuration)
+    return ResolvedFault(
+        fault_id=fault_id,
+        kind=KIND,
+        module=__name__,
+        target=target,
+        configuration=configuration,
+        targets=tuple(ids),
+        what=fault.what,
+        undo="give the same processes all of their time and see the instances answer at once",
+        effect=fault.effect,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuStress:
+    """Instances, bound."""
+
+    zone: str
+    instance_ids: list[str]
+    urls: list[str]
+    cpu: float  # 0…1, of one processor
+    lease_s: float
+    configuration: Mapping[str, Any]
+
+    gap_s: ClassVar[float] = 0.02
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        ids = ", ".join(self.instance_ids)
+        return f"leave {format_share(self.cpu)} of a processor to {len(self.instance_ids)} instances: {ids}"
+
+    @property
+    def effect(self) -> dict[str, Any]:
+        """A share of the zone's samples comes late, and none of the other zones'."""
+        return {"kind": "zone-slowed", "zone": self.zone, "slow_ms": round(self._slow_s * 1000, 3)}
+
+    def identify(self) -> None:
+        """The lab is the plan's; processes are known by what they serve, and by number and start time."""
+        identify_lab(self.configuration)
+
+    def prior(self) -> dict[str, Any]:
+        """The process of each instance; one that is held back or paused already is an error."""
+        return duty_cycle.prior(self.instance_ids, kind=KIND)
+
+    def act(self) -> None:
+        """Start the companion that holds them back."""
+        found = {instance: processes.find(instance) for instance in self.instance_ids}
+        duty_cycle.begin(found, stopped_s=self._stopped_s, running_s=self.cpu * PERIOD_S, lease_s=self.lease_s)
+
+    def look(self) -> Look:
+        """Time calls to each instance."""
+        return look_for_slowness(self.urls, cycle_s=PERIOD_S, slow_s=self._slow_s)
+
+    def revert(self, prior: Mapping[str, Any]) -> None:
+        """End the companion; the processes go on."""
+        duty_cycle.revert(self.instance_ids, prior)
+
+    @property
+    def _stopped_s(self) -> float:
+        return (1 - self.cpu) * PERIOD_S
+
+    @property
+    def _slow_s(self) -> float:
+        return SLOW_SHARE * self._stopped_s
+
+
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> CpuStress:
+    """The fault from the data in a plan or a ledger."""
+    return CpuStress(configuration=configuration, **target)
+
+
+def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: starve the instances and see them late."""
+    return activity.inject(
+        bind(target, configuration),
+        fault_id=fault_id,
+        kind=KIND,
+        noop=noop,
+        target=target,
+        configuration=configuration,
+    )
+
+
+def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit probe: are the instances late now?"""
+    return activity.confirm(bind(target, configuration))
+
+
+def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: give the processes their time back that the ledger says ran."""
+    return activity.undo(configuration=configuration, fault_id=fault_id)

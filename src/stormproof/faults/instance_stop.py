@@ -1,0 +1,125 @@
+"""EC2 instances of a zone stop, hard: what a failed host, a spot interruption or a mistaken script does.
+
+Through chaostoolkit-aws `stop_instances`, always with the plan's instance ids, with ``Force``. In the lab an instance
+*is* a process: it is killed, its address refuses connections, and it is not started again until EC2 calls it running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from stormproof.faults import activity, aws, instance_power
+from stormproof.faults.instances import InstanceArguments, choose, look_for_silence
+from stormproof.faults.protocol import Look
+from stormproof.model.environment import Environment
+from stormproof.model.plan import ResolvedFault
+
+__all__ = ["confirm", "inject", "undo"]
+
+KIND = "instance-stop"
+SUMMARY = "Instances of a zone are stopped through EC2, at once and hard."
+CONFIRMED_BY = (
+    "none of the instances answers when called directly, past the balancer; "
+    "the workload's calls of its dependencies from these instances cease"
+)
+UNDONE_BY = "the instances that were running before are started again; all of them answer when called directly"
+ENVIRONMENTS = ("local",)
+EXAMPLE: dict[str, Any] = {"zone": "a"}
+
+
+class Arguments(InstanceArguments):
+    """What the spec says of an `instance-stop`."""
+
+
+def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
+    """Bind *arguments* to instances; `InputError` for an unknown zone, or one with fewer instances."""
+    chosen = choose(arguments, environment, kind=KIND, where=where)
+    ids = [instance.id for instance in chosen]
+    target = {"instance_ids": ids, "urls": [instance.url for instance in chosen]}
+    configuration = {
+        "aws_endpoint_url": environment.aws.endpoint_url or "",
+        "aws_region": environment.aws.region,
+        "aws_account": environment.aws.account,
+    }
+    fault = bind(target, configuration)
+    return ResolvedFault(
+        fault_id=fault_id,
+        kind=KIND,
+        module=__name__,
+        target=target,
+        configuration=configuration,
+        targets=tuple(ids),
+        what=fault.what,
+        undo="start the same instances again and see them answer",
+        effect=fault.effect,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStop:
+    """Instances, bound."""
+
+    instance_ids: list[str]
+    urls: list[str]
+    configuration: Mapping[str, Any]
+
+    gap_s: ClassVar[float] = 0.02
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"stop {len(self.instance_ids)} instances: {', '.join(self.instance_ids)}"
+
+    @property
+    def effect(self) -> dict[str, Any]:
+        """The instances no longer call their dependencies."""
+        return {"kind": "client-silent", "clients": list(self.instance_ids)}
+
+    def identify(self) -> None:
+        """The caller's account is the plan's."""
+        aws.identify(self.configuration)
+
+    def prior(self) -> dict[str, Any]:
+        """The state of each instance; all must be running."""
+        return {"states": instance_power.running(self.instance_ids, self.configuration, kind=KIND)}
+
+    def act(self) -> None:
+        """Stop them all in one call."""
+        instance_power.stop(self.instance_ids, self.configuration)
+
+    def look(self) -> Look:
+        """Call each instance directly."""
+        return look_for_silence(dict(zip(self.instance_ids, self.urls, strict=True)))
+
+    def revert(self, prior: Mapping[str, Any]) -> None:
+        """Start those that were running and are not."""
+        instance_power.start_again(prior["states"], self.configuration, kind=KIND)
+
+
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> InstanceStop:
+    """The fault from the data in a plan or a ledger."""
+    return InstanceStop(configuration=configuration, **target)
+
+
+def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: stop the instances and see them silent."""
+    return activity.inject(
+        bind(target, configuration),
+        fault_id=fault_id,
+        kind=KIND,
+        noop=noop,
+        target=target,
+        configuration=configuration,
+    )
+
+
+def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit probe: are the instances silent now?"""
+    return activity.confirm(bind(target, configuration))
+
+
+def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Chaos Toolkit action: start again what the ledger says was running."""
+    return activity.undo(configuration=configuration, fault_id=fault_id)

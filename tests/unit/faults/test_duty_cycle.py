@@ -1,0 +1,169 @@
+"""Processes that are held back: whose turn it is, and that they go on whatever becomes of who held them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import psutil
+import pytest
+
+from stormproof.errors import FaultError
+from stormproof.faults import companion, duty_cycle
+from support.command import wait_for
+from support.served import serving
+
+LONG_S = 30.0  # a lease that no test waits for
+
+
+@dataclass
+class Signalled:
+    """Stands for a process: what it was told, and whether it is there to be told."""
+
+    told: list[int] = field(default_factory=list)
+    is_there: bool = True
+
+    def send_signal(self, number: int) -> None:
+        if not self.is_there:
+            raise psutil.NoSuchProcess(1)
+        self.told.append(number)
+
+    def status(self) -> str:
+        return psutil.STATUS_RUNNING
+
+
+def turns_of(process: Signalled) -> duty_cycle.Turns:
+    return duty_cycle.Turns(process=cast("psutil.Process", process), stopped_s=0.9, running_s=0.1, next_at=0.0)
+
+
+def test_stop_and_go_on_in_turn() -> None:
+    """It stands still for as long as it should, then runs for as long as it should."""
+    process = Signalled()
+    turns = turns_of(process)
+    ends = []
+    for _ in range(4):
+        turns.take(turns.next_at)
+        ends.append(turns.next_at)
+
+    assert process.told == [signal.SIGSTOP, signal.SIGCONT, signal.SIGSTOP, signal.SIGCONT]
+    assert ends == pytest.approx([0.9, 1.0, 1.9, 2.0])
+
+
+def test_time_that_it_had_too_much_is_taken_back() -> None:
+    """Whoever is woken late to stop it gives it less the next time: its share is its share in the long run."""
+    turns = turns_of(Signalled())
+    turns.take(0.0)  # stopped
+    turns.take(0.9)  # runs, until 1.0
+    turns.take(1.06)  # stopped, 60 ms late
+    turns.take(1.96)
+
+    assert turns.next_at == pytest.approx(1.96 + 0.04)
+
+
+def test_a_process_that_is_gone_is_told_nothing_more() -> None:
+    """It is dropped, and letting it go is harmless."""
+    turns = turns_of(Signalled(is_there=False))
+    turns.take(0.0)
+    turns.let_go()
+
+    assert turns.gone
+
+
+@pytest.fixture
+def instance() -> str:
+    """An id that no other test has."""
+    return f"i-{uuid.uuid4().hex[:17]}"
+
+
+@pytest.fixture
+def held(instance: str) -> Iterator[tuple[psutil.Process, dict[str, object]]]:
+    """A process that is held back nearly all of the time, and what the ledger says of it."""
+    with serving(instance) as process:
+        prior = json.loads(json.dumps(duty_cycle.prior([instance], kind="test")))
+        duty_cycle.begin({instance: process}, stopped_s=5.0, running_s=0.01, lease_s=LONG_S)
+        try:
+            wait_for("the process to stop", lambda: process.status() == psutil.STATUS_STOPPED, within_s=5)
+            yield process, prior
+        finally:
+            companion.end(duty_cycle.MODULE, [instance])
+
+
+def test_it_is_refused_twice_and_undone_twice(held: tuple[psutil.Process, dict[str, object]], instance: str) -> None:
+    """What is held back already is not to be held back again; the undo, from the ledger's JSON, can be repeated."""
+    process, prior = held
+    with pytest.raises(FaultError, match="held back already"):
+        duty_cycle.prior([instance], kind="test")
+
+    for _ in range(2):
+        duty_cycle.revert([instance], prior)
+        assert process.status() != psutil.STATUS_STOPPED
+        assert companion.find(duty_cycle.MODULE, [instance]) == []
+
+
+def test_a_companion_that_is_killed_leaves_nothing_that_the_undo_does_not_heal(
+    held: tuple[psutil.Process, dict[str, object]], instance: str
+) -> None:
+    """kill -9 while the process stands still: only the undo can let it go on, and does."""
+    process, prior = held
+    (found,) = companion.find(duty_cycle.MODULE, [instance])
+    found.kill()
+    wait_for("the companion's end", lambda: not companion.find(duty_cycle.MODULE, [instance]), within_s=5)
+    assert process.status() == psutil.STATUS_STOPPED
+
+    duty_cycle.revert([instance], prior)
+    assert process.status() != psutil.STATUS_STOPPED
+
+
+def test_it_ends_by_itself_when_its_time_is_over(instance: str) -> None:
+    """The lease is the companion's own, and the process goes on at its end."""
+    with serving(instance) as process:
+        duty_cycle.begin({instance: process}, stopped_s=60.0, running_s=0.01, lease_s=0.3)
+        wait_for("the companion's end", lambda: not companion.find(duty_cycle.MODULE, [instance]), within_s=10)
+
+        assert process.status() != psutil.STATUS_STOPPED
+
+
+def test_it_ends_with_the_process(held: tuple[psutil.Process, dict[str, object]], instance: str) -> None:
+    """Where nobody is left to be held back, nobody holds."""
+    process, _ = held
+    process.kill()
+
+    # it looks when the next turn is due
+    wait_for("the companion's end", lambda: not companion.find(duty_cycle.MODULE, [instance]), within_s=15)
+
+
+def test_whoever_is_not_told_to_go_does_nothing(instance: str) -> None:
+    """A starter that dies before it says so leaves a companion that ends: nothing can begin after an undo."""
+    with serving(instance) as process:
+        words = ["--stopped-ms", "1000", "--running-ms", "1", "--lease-s", "30"]
+        words += ["--process", instance, str(process.pid), repr(process.create_time())]
+        started = subprocess.Popen(
+            [sys.executable, "-m", duty_cycle.MODULE, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert started.stdout is not None
+        assert started.stdin is not None
+        with started.stdout, started:
+            assert os.read(started.stdout.fileno(), 100) == companion.READY
+            started.stdin.close()  # as the kernel does when the starter is killed
+            assert started.wait(timeout=10) == 0
+
+        assert process.status() != psutil.STATUS_STOPPED
+        assert companion.find(duty_cycle.MODULE, [instance]) == []
+
+
+def test_a_stranger_with_the_number_is_not_held_back(instance: str) -> None:
+    """A process that has the number but not the start time gets no companion."""
+    with serving(instance) as process:
+        words = ["--stopped-ms", "1000", "--running-ms", "1", "--lease-s", "30"]
+        words += ["--process", instance, str(process.pid), repr(process.create_time() - 3600)]
+        with pytest.raises(FaultError, match="did not start"):
+            companion.start(duty_cycle.MODULE, words)
+
+        assert process.status() != psutil.STATUS_STOPPED
