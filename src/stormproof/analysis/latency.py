@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.distribution import binomial_quantile, normal_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.proportion import clopper_pearson, effective_n
 
@@ -35,7 +35,7 @@ def quantile_n_min(p: float) -> int:
     return math.ceil(math.log(ALPHA_SIDE) / math.log(max(p, 1 - p)))
 
 
-def quantile(requests: Requests, p: float) -> Estimate:
+def quantile(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The latency quantile *p* of the window's requests in ms, and its exact order-statistic interval.
 
     Ranks l, u with ``P(Bin(n, p) < l) <= 0.025`` and ``P(Bin(n, p) >= u) <= 0.025`` (David and Nagaraja, Order
@@ -45,21 +45,21 @@ def quantile(requests: Requests, p: float) -> Estimate:
     if refusal is not None:
         return refusal
     taken, least, most = _readings_of(requests)
-    low_rank = int(stats.binom.ppf(ALPHA_SIDE, len(least), p))
-    high_rank = int(stats.binom.ppf(1 - ALPHA_SIDE, len(most), p)) + 1
+    low_rank = binomial_quantile(tail, len(least), p)
+    high_rank = binomial_quantile(1 - tail, len(most), p) + 1
     return _with_notes(
         requests,
         Estimate(
             value=_finite(_ranked(taken, math.ceil(len(taken) * p))),
-            low=_ranked(least, low_rank),
-            high=_ranked(most, high_rank),
+            low=_ranked(least, low_rank) if low_rank >= 1 else 0.0,
+            high=_ranked(most, high_rank) if high_rank <= len(most) else math.inf,
             n=requests.n,
             method=ORDER_STATISTICS,
         ),
     )
 
 
-def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
+def quantile_between_blocks(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The latency quantile *p* in ms; its interval counts the noise between blocks of time.
 
     Woodruff (JASA 1952): the interval of the share below the quantile, turned back into latencies. The share's
@@ -76,11 +76,11 @@ def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
     n = requests.n
     value = _ranked(taken, math.ceil(n * p))
     below = np.nan_to_num(requests.latency_ms, nan=math.inf) <= value
-    n_effective = effective_n(requests, below, p=p)
-    t = float(stats.t.ppf(1 - ALPHA_SIDE, block_count(requests.duration_s) - 1))
-    z = float(stats.norm.ppf(1 - ALPHA_SIDE))
+    n_effective = effective_n(requests, below, p=p, tail=tail)
+    t = student_t_quantile(1 - tail, block_count(requests.duration_s) - 1)
+    z = normal_quantile(1 - tail)
     half = t * math.sqrt(p * (1 - p) / (n_effective * (t / z) ** 2))
-    low_share, high_share = clopper_pearson(p * n_effective, n_effective)
+    low_share, high_share = clopper_pearson(p * n_effective, n_effective, tail=tail)
     low_rank = math.floor(min(low_share, p - half) * len(least))
     # Beyond the largest observation p + half says nothing; the exact interval never goes there.
     high_rank = math.ceil(max(high_share, min(p + half, 1 - 0.5 / n)) * len(most))
@@ -98,7 +98,7 @@ def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
     )
 
 
-def mean(requests: Requests) -> Estimate:
+def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The mean latency in ms of the window's requests; interval from the means of blocks, Student's t.
 
     With more than 1 % failed there is no upper end: how long those would have taken is not known.
@@ -116,7 +116,7 @@ def mean(requests: Requests) -> Estimate:
     counts = np.bincount(number, minlength=blocks).astype(np.float64)
     sums = np.bincount(number, weights=requests.latency_ms, minlength=blocks).astype(np.float64)
     value = float(sums.sum() / requests.n)
-    half = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1)) * math.sqrt(ratio_variance(sums, counts))
+    half = student_t_quantile(1 - tail, blocks - 1) * math.sqrt(ratio_variance(sums, counts))
     lost = requests.n - requests.n_ok + requests.unattributed_failed
     unbounded = lost > FAILED_SHARE_MAX_OF_MEAN * (requests.n + requests.unattributed_failed)
     return _with_notes(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stormproof.analysis.detection import health_of_zone, time_to_detect
-from stormproof.analysis.estimate import Estimate, no_estimate
+from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.latency import mean, quantile, quantile_between_blocks
 from stormproof.analysis.proportion import share, share_between_blocks
 from stormproof.analysis.ratio import ratio
@@ -19,7 +19,7 @@ from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-Measure = Callable[[Requests, Hypothesis], Estimate]
+Measure = Callable[[Requests, Hypothesis, float], Estimate]
 Windows = Mapping[str, tuple[float, float]]
 CENSUS = "count of every request of the window"
 
@@ -35,8 +35,11 @@ class Observations:
     onset_slack_s: float = 0.0  # from the last canary that saw it whole to the first that did not
 
 
-def measure(hypothesis: Hypothesis, seen: Observations) -> Estimate:
-    """The estimate that *hypothesis* is about; without a value where there is none, with the reason."""
+def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_SIDE) -> Estimate:
+    """The estimate that *hypothesis* is about; without a value where there is none, with the reason.
+
+    *tail* is the chance left on each side of the interval: 2.5 % by default, less where several claims share it.
+    """
     lost = unscheduled(seen.samples)
     if lost:
         return no_estimate(f"{lost} rows have no scheduled time, so their phase is not known")
@@ -46,11 +49,12 @@ def measure(hypothesis: Hypothesis, seen: Observations) -> Estimate:
         return _time_to_recover(hypothesis, seen)
     phase = hypothesis.phase or Phase.FAULT
     if not hypothesis.relative_to_steady:
-        return _of_phase(hypothesis, seen, phase, ABSOLUTE)
+        return _of_phase(hypothesis, seen, phase, ABSOLUTE, tail=tail)
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
     return ratio(
-        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS), _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS)
+        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS, tail=tail),
+        _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS, tail=tail),
     )
 
 
@@ -61,7 +65,14 @@ def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:
     return _of_phase(hypothesis, seen, Phase.STEADY, ABSOLUTE).value
 
 
-def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures: Mapping[Metric, Measure]) -> Estimate:
+def _of_phase(
+    hypothesis: Hypothesis,
+    seen: Observations,
+    phase: Phase,
+    measures: Mapping[Metric, Measure],
+    *,
+    tail: float = ALPHA_SIDE,
+) -> Estimate:
     window = seen.windows.get(phase.value)
     if window is None or not is_window(window):
         return no_estimate(f"there is no {phase} phase")
@@ -72,10 +83,10 @@ def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures
         )
     )
     if hypothesis.metric is Metric.TRAFFIC_SHARE:
-        estimate = _traffic_share(hypothesis, seen, window, blocked=measures is BETWEEN_BLOCKS)
+        estimate = _traffic_share(hypothesis, seen, window, blocked=measures is BETWEEN_BLOCKS, tail=tail)
     else:
         requests = requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
-        estimate = measures[hypothesis.metric](requests, hypothesis)
+        estimate = measures[hypothesis.metric](requests, hypothesis, tail)
     if estimate.value is None and estimate.n == 0:
         return replace(estimate, reason=f"no requests{where} in the {phase} phase")
     return estimate
@@ -103,7 +114,7 @@ def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
 
 
 def _traffic_share(
-    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool
+    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool, tail: float
 ) -> Estimate:
     """The share of the answered requests that the zone answered; those without a zone may be anyone's."""
     if hypothesis.zone is None:
@@ -111,54 +122,59 @@ def _traffic_share(
     answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
     unknown = answered.unattributed_failed + answered.unattributed_ok
     if blocked:
-        return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown)
-    return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown)
+        return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown, tail=tail)
+    return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown, tail=tail)
 
 
-def _availability(requests: Requests, _: Hypothesis) -> Estimate:
+def _availability(requests: Requests, _: Hypothesis, tail: float) -> Estimate:
     return share(
-        requests.n_ok, requests.n, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok
+        requests.n_ok,
+        requests.n,
+        unknown_out=requests.unattributed_failed,
+        unknown_in=requests.unattributed_ok,
+        tail=tail,
     )
 
 
-def _error_rate(requests: Requests, _: Hypothesis) -> Estimate:
+def _error_rate(requests: Requests, _: Hypothesis, tail: float) -> Estimate:
     return share(
         requests.n - requests.n_ok,
         requests.n,
         unknown_out=requests.unattributed_ok,
         unknown_in=requests.unattributed_failed,
+        tail=tail,
     )
 
 
-def _availability_between_blocks(requests: Requests, _: Hypothesis) -> Estimate:
+def _availability_between_blocks(requests: Requests, _: Hypothesis, tail: float) -> Estimate:
     return share_between_blocks(
-        requests, requests.ok, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok
+        requests, requests.ok, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok, tail=tail
     )
 
 
-def _error_rate_between_blocks(requests: Requests, _: Hypothesis) -> Estimate:
+def _error_rate_between_blocks(requests: Requests, _: Hypothesis, tail: float) -> Estimate:
     return share_between_blocks(
-        requests, ~requests.ok, unknown_out=requests.unattributed_ok, unknown_in=requests.unattributed_failed
+        requests, ~requests.ok, unknown_out=requests.unattributed_ok, unknown_in=requests.unattributed_failed, tail=tail
     )
 
 
-def _latency_quantile(requests: Requests, hypothesis: Hypothesis) -> Estimate:
-    return quantile(requests, _share_of(hypothesis))
+def _latency_quantile(requests: Requests, hypothesis: Hypothesis, tail: float) -> Estimate:
+    return quantile(requests, _share_of(hypothesis), tail=tail)
 
 
-def _latency_quantile_between_blocks(requests: Requests, hypothesis: Hypothesis) -> Estimate:
-    return quantile_between_blocks(requests, _share_of(hypothesis))
+def _latency_quantile_between_blocks(requests: Requests, hypothesis: Hypothesis, tail: float) -> Estimate:
+    return quantile_between_blocks(requests, _share_of(hypothesis), tail=tail)
 
 
-def _latency_mean(requests: Requests, _: Hypothesis) -> Estimate:
-    return mean(requests)
+def _latency_mean(requests: Requests, _: Hypothesis, tail: float) -> Estimate:
+    return mean(requests, tail=tail)
 
 
-def _throughput(requests: Requests, _: Hypothesis) -> Estimate:
-    return throughput(requests)
+def _throughput(requests: Requests, _: Hypothesis, tail: float) -> Estimate:
+    return throughput(requests, tail=tail)
 
 
-def _requests_failed(requests: Requests, _: Hypothesis) -> Estimate:
+def _requests_failed(requests: Requests, _: Hypothesis, __: float) -> Estimate:
     """How many failed: all of them were recorded, so the count has no error of sampling."""
     if requests.n == 0 and requests.unattributed_failed == 0:
         return no_estimate("no requests", method=CENSUS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.distribution import beta_quantile, normal_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 
 if TYPE_CHECKING:
@@ -17,34 +17,37 @@ EXACT = "Clopper–Pearson"
 BLOCKED = "Clopper–Pearson on the effective n between blocks (Korn–Graubard)"
 
 
-def clopper_pearson(k: float, n: float) -> tuple[float, float]:
-    """The exact 95 % two-sided interval of a share, *k* of *n* (Clopper and Pearson, Biometrika 1934).
+def clopper_pearson(k: float, n: float, *, tail: float = ALPHA_SIDE) -> tuple[float, float]:
+    """The exact two-sided interval of a share, *k* of *n* (Clopper and Pearson, Biometrika 1934): 95 % by default.
 
+    *tail* is the chance left on each side.
     *k* and *n* need not be whole: an effective sample size is not. ``n == 0`` knows nothing: (0, 1).
     """
     if n <= 0:
         return 0.0, 1.0
-    low = 0.0 if k <= 0 else float(stats.beta.ppf(ALPHA_SIDE, k, n - k + 1))
-    high = 1.0 if k >= n else float(stats.beta.ppf(1 - ALPHA_SIDE, k + 1, n - k))
+    low = 0.0 if k <= 0 else beta_quantile(tail, k, n - k + 1)
+    high = 1.0 if k >= n else beta_quantile(1 - tail, k + 1, n - k)
     return low, high
 
 
-def share(k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, method: str = EXACT) -> Estimate:
+def share(k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, tail: float = ALPHA_SIDE) -> Estimate:
     """The share *k* of *n*, and its exact interval.
 
     Of rows that may or may not belong to the *n*, *unknown_out* would not count and *unknown_in* would: the lower
     end takes all of the first in, the upper end all of the second.
     """
     if n == 0:
-        return no_estimate("no requests", method=method)
-    low, _ = clopper_pearson(k, n + unknown_out)
-    _, high = clopper_pearson(k + unknown_in, n + unknown_in)
+        return no_estimate("no requests", method=EXACT)
+    low, _ = clopper_pearson(k, n + unknown_out, tail=tail)
+    _, high = clopper_pearson(k + unknown_in, n + unknown_in, tail=tail)
     return Estimate(
-        value=k / n, low=low, high=high, n=n, method=method, bounded_by_unknowns=bool(unknown_out or unknown_in)
+        value=k / n, low=low, high=high, n=n, method=EXACT, bounded_by_unknowns=bool(unknown_out or unknown_in)
     )
 
 
-def share_between_blocks(requests: Requests, hit: Bools, *, unknown_out: int = 0, unknown_in: int = 0) -> Estimate:
+def share_between_blocks(
+    requests: Requests, hit: Bools, *, unknown_out: int = 0, unknown_in: int = 0, tail: float = ALPHA_SIDE
+) -> Estimate:
     """The share of *requests* that are *hit*, its interval widened by the noise between blocks of time.
 
     The design effect is the variance between blocks over the binomial one, never below 1; the effective n is
@@ -57,15 +60,15 @@ def share_between_blocks(requests: Requests, hit: Bools, *, unknown_out: int = 0
     short = too_few_blocks(requests)
     if short:
         return no_estimate(short, n=n, method=BLOCKED)
-    shrink = effective_n(requests, hit) / n
-    low, _ = clopper_pearson(k * shrink, (n + unknown_out) * shrink)
-    _, high = clopper_pearson((k + unknown_in) * shrink, (n + unknown_in) * shrink)
+    shrink = effective_n(requests, hit, tail=tail) / n
+    low, _ = clopper_pearson(k * shrink, (n + unknown_out) * shrink, tail=tail)
+    _, high = clopper_pearson((k + unknown_in) * shrink, (n + unknown_in) * shrink, tail=tail)
     return Estimate(
         value=k / n, low=low, high=high, n=n, method=BLOCKED, bounded_by_unknowns=bool(unknown_out or unknown_in)
     )
 
 
-def effective_n(requests: Requests, hit: Bools, *, p: float | None = None) -> float:
+def effective_n(requests: Requests, hit: Bools, *, p: float | None = None, tail: float = ALPHA_SIDE) -> float:
     """How many independent requests the *hit* share is worth; *p* where the share is known beforehand."""
     n, blocks = requests.n, block_count(requests.duration_s)
     number = block_of(requests, blocks)
@@ -75,6 +78,6 @@ def effective_n(requests: Requests, hit: Bools, *, p: float | None = None) -> fl
     binomial = (p if p is not None else seen) * (1 - (p if p is not None else seen)) / n
     between = ratio_variance(hits, counts)
     design_effect = max(1.0, between / binomial) if binomial > 0 else 1.0
-    z = float(stats.norm.ppf(1 - ALPHA_SIDE))
-    t = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1))
+    z = normal_quantile(1 - tail)
+    t = student_t_quantile(1 - tail, blocks - 1)
     return n / design_effect * (z / t) ** 2
