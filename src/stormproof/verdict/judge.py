@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
-from stormproof.analysis.requests import is_window, requests_in, require_columns
+from stormproof.analysis.requests import is_window, require_columns
 from stormproof.model.hypothesis import Hypothesis, Metric, Phase, Unit
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
@@ -124,7 +124,7 @@ def _rate_per_s(hypothesis: Hypothesis, seen: Observations) -> float:
     window = seen.windows.get((hypothesis.phase or Phase.FAULT).value)
     if window is None or not is_window(window):
         return 0.0
-    return requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone).rate_per_s
+    return seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone).rate_per_s
 
 
 def _reason(judged: _Judged, rate_per_s: float, sharing: Sharing | None) -> str:
