@@ -24,6 +24,10 @@ class Estimate:
     reason: str = ""  # why there is no value
     note: str = ""  # what the reader must know to read the numbers
     bounded_by_unknowns: bool = False  # the interval also spans what unknown rows could have been
+    # The value if every unknown row were as low, or as high, as it can have been; None: there are none.
+    value_least: float | None = None
+    value_most: float | None = None
+    degrees: float | None = None  # of freedom, where the variance was estimated from blocks
 
 
 def no_estimate(reason: str, *, n: int = 0, method: str = "none") -> Estimate:

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
-from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.block import block_count, block_of, ratio_variance, too_short
+from stormproof.analysis.distribution import binomial_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.proportion import clopper_pearson, effective_n
 
@@ -27,6 +27,11 @@ BLOCK_MEANS = "block means, Student's t"
 FAILED_SHARE_MAX_OF_MEAN = 0.01  # more failures than this, and no mean bounds what users waited
 
 
+READINGS = "sorted latencies"
+TAIL_INDEX_MIN = 2.0  # at or below it a mean has no variance, so no interval of Student's holds
+HEAVY = "the tail is too heavy for a mean to have an upper end; a quantile has one"
+
+
 def quantile_n_min(p: float) -> int:
     """The fewest requests whose order statistics bound the quantile *p* on both sides at 95 %.
 
@@ -35,7 +40,7 @@ def quantile_n_min(p: float) -> int:
     return math.ceil(math.log(ALPHA_SIDE) / math.log(max(p, 1 - p)))
 
 
-def quantile(requests: Requests, p: float) -> Estimate:
+def quantile(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The latency quantile *p* of the window's requests in ms, and its exact order-statistic interval.
 
     Ranks l, u with ``P(Bin(n, p) < l) <= 0.025`` and ``P(Bin(n, p) >= u) <= 0.025`` (David and Nagaraja, Order
@@ -45,21 +50,23 @@ def quantile(requests: Requests, p: float) -> Estimate:
     if refusal is not None:
         return refusal
     taken, least, most = _readings_of(requests)
-    low_rank = int(stats.binom.ppf(ALPHA_SIDE, len(least), p))
-    high_rank = int(stats.binom.ppf(1 - ALPHA_SIDE, len(most), p)) + 1
+    low_rank = binomial_quantile(tail, len(least), p)
+    high_rank = binomial_quantile(1 - tail, len(most), p) + 1
     return _with_notes(
         requests,
         Estimate(
             value=_finite(_ranked(taken, math.ceil(len(taken) * p))),
-            low=_ranked(least, low_rank),
-            high=_ranked(most, high_rank),
+            low=_ranked(least, low_rank) if low_rank >= 1 else 0.0,
+            high=_ranked(most, high_rank) if high_rank <= len(most) else math.inf,
             n=requests.n,
             method=ORDER_STATISTICS,
+            value_least=_ranked(least, math.ceil(len(least) * p)),
+            value_most=_ranked(most, math.ceil(len(most) * p)),
         ),
     )
 
 
-def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
+def quantile_between_blocks(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The latency quantile *p* in ms; its interval counts the noise between blocks of time.
 
     Woodruff (JASA 1952): the interval of the share below the quantile, turned back into latencies. The share's
@@ -69,18 +76,16 @@ def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
     refusal = _refuse_quantile(requests, p, WOODRUFF)
     if refusal is not None:
         return refusal
-    short = too_few_blocks(requests)
+    short = too_short(requests)
     if short:
         return no_estimate(short, n=requests.n, method=WOODRUFF)
     taken, least, most = _readings_of(requests)
     n = requests.n
     value = _ranked(taken, math.ceil(n * p))
     below = np.nan_to_num(requests.latency_ms, nan=math.inf) <= value
-    n_effective = effective_n(requests, below, p=p)
-    t = float(stats.t.ppf(1 - ALPHA_SIDE, block_count(requests.duration_s) - 1))
-    z = float(stats.norm.ppf(1 - ALPHA_SIDE))
-    half = t * math.sqrt(p * (1 - p) / (n_effective * (t / z) ** 2))
-    low_share, high_share = clopper_pearson(p * n_effective, n_effective)
+    worth = effective_n(requests, below, p=p, tail=tail)
+    half = student_t_quantile(1 - tail, worth.degrees) * math.sqrt(p * (1 - p) * worth.design_effect / n)
+    low_share, high_share = clopper_pearson(p * worth.n, worth.n, tail=tail)
     low_rank = math.floor(min(low_share, p - half) * len(least))
     # Beyond the largest observation p + half says nothing; the exact interval never goes there.
     high_rank = math.ceil(max(high_share, min(p + half, 1 - 0.5 / n)) * len(most))
@@ -94,18 +99,22 @@ def quantile_between_blocks(requests: Requests, p: float) -> Estimate:
             high=_ranked(most, high_rank),
             n=n,
             method=WOODRUFF,
+            value_least=_ranked(least, math.ceil(len(least) * p)),
+            value_most=_ranked(most, math.ceil(len(most) * p)),
+            degrees=worth.degrees,
         ),
     )
 
 
-def mean(requests: Requests) -> Estimate:
+def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The mean latency in ms of the window's requests; interval from the means of blocks, Student's t.
 
-    With more than 1 % failed there is no upper end: how long those would have taken is not known.
+    With more than 1 % failed there is no upper end: how long those would have taken is not known. Nor is there one when
+    the tail is so heavy that a mean has no variance: the next request may be longer than all these together.
     """
     if requests.n == 0:
         return no_estimate("no requests", method=BLOCK_MEANS)
-    short = too_few_blocks(requests)
+    short = too_short(requests)
     if short:
         return no_estimate(short, n=requests.n, method=BLOCK_MEANS)
     unknown = int(np.count_nonzero(np.isnan(requests.latency_ms)))
@@ -116,9 +125,11 @@ def mean(requests: Requests) -> Estimate:
     counts = np.bincount(number, minlength=blocks).astype(np.float64)
     sums = np.bincount(number, weights=requests.latency_ms, minlength=blocks).astype(np.float64)
     value = float(sums.sum() / requests.n)
-    half = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1)) * math.sqrt(ratio_variance(sums, counts))
+    between = ratio_variance(sums, counts)
+    half = student_t_quantile(1 - tail, between.degrees) * math.sqrt(between.variance)
     lost = requests.n - requests.n_ok + requests.unattributed_failed
-    unbounded = lost > FAILED_SHARE_MAX_OF_MEAN * (requests.n + requests.unattributed_failed)
+    heavy = tail_index(requests.latency_ms) < TAIL_INDEX_MIN
+    unbounded = heavy or lost > FAILED_SHARE_MAX_OF_MEAN * (requests.n + requests.unattributed_failed)
     return _with_notes(
         requests,
         Estimate(
@@ -127,8 +138,27 @@ def mean(requests: Requests) -> Estimate:
             high=math.inf if unbounded else value + half,
             n=requests.n,
             method=BLOCK_MEANS,
+            degrees=between.degrees,
+            note=HEAVY if heavy else "",
         ),
     )
+
+
+def tail_index(latency_ms: Floats) -> float:
+    """How heavy the tail is: the exponent α of ``P(latency > x) ~ x^-α``, by Hill's estimator on the top twentieth.
+
+    Hill, Annals of Statistics 3 (1975). At least ten values; infinite where there are fewer than twenty, or where they
+    are all alike.
+    """
+    n = len(latency_ms)
+    if n < 20:
+        return math.inf
+    top = max(10, n // 20)
+    largest = np.sort(np.partition(latency_ms, n - top - 1)[n - top - 1 :])
+    if largest[0] <= 0:
+        return math.inf
+    excess = float(np.log(largest[1:] / largest[0]).mean())
+    return 1 / excess if excess > 0 else math.inf
 
 
 def _refuse_quantile(requests: Requests, p: float, method: str) -> Estimate | None:
@@ -149,6 +179,13 @@ def _refuse_quantile(requests: Requests, p: float, method: str) -> Estimate | No
 
 def _readings_of(requests: Requests) -> tuple[Floats, Floats, Floats]:
     """Sorted latencies: as recorded, as short as they can have been, as long as they can have been."""
+    if READINGS not in requests.computed:
+        requests.computed[READINGS] = _sort_readings(requests)
+    found: tuple[Floats, Floats, Floats] = requests.computed[READINGS]
+    return found
+
+
+def _sort_readings(requests: Requests) -> tuple[Floats, Floats, Floats]:
     taken = np.sort(np.nan_to_num(requests.latency_ms, nan=math.inf))
     if requests.n_ok == requests.n and not requests.unattributed_failed and math.isfinite(taken[-1]):
         return taken, taken, taken
@@ -182,7 +219,7 @@ def _with_notes(requests: Requests, estimate: Estimate) -> Estimate:
     """*estimate*, saying what failed requests did to it."""
     failed = requests.n - requests.n_ok
     unknown = int(np.count_nonzero(np.isnan(requests.latency_ms)))
-    notes = []
+    notes = [estimate.note] if estimate.note else []
     if failed:
         notes.append(f"{failed} of {requests.n} failed and took at least as long as they waited")
     if requests.unattributed_failed:
@@ -191,5 +228,8 @@ def _with_notes(requests: Requests, estimate: Estimate) -> Estimate:
         notes.append(f"{unknown} have no latency")
     reason = "" if estimate.value is not None else "too many requests have no latency"
     return replace(
-        estimate, note="; ".join(notes), reason=reason, bounded_by_unknowns=bool(notes) or estimate.bounded_by_unknowns
+        estimate,
+        note="; ".join(notes),
+        reason=reason,
+        bounded_by_unknowns=bool(failed or requests.unattributed_failed or unknown) or estimate.bounded_by_unknowns,
     )

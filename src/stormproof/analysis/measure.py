@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from stormproof.analysis.detection import health_of_zone, time_to_detect
-from stormproof.analysis.estimate import Estimate, no_estimate
+from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.latency import mean, quantile, quantile_between_blocks
-from stormproof.analysis.proportion import share, share_between_blocks
+from stormproof.analysis.proportion import pooled_design_effect, share, share_between_blocks
 from stormproof.analysis.ratio import ratio
 from stormproof.analysis.recovery import time_to_recover
 from stormproof.analysis.requests import Requests, answered_in, is_window, requests_in, unscheduled
@@ -19,9 +19,19 @@ from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 if TYPE_CHECKING:
     import pandas as pd
 
-Measure = Callable[[Requests, Hypothesis], Estimate]
+Measure = Callable[[Requests, Hypothesis, "Precision"], Estimate]
 Windows = Mapping[str, tuple[float, float]]
 CENSUS = "count of every request of the window"
+PICKED_MAX = 8  # windows kept; each holds a copy of its rows' times and latencies
+UNSCHEDULED = "unscheduled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How wide an interval must be."""
+
+    tail: float = ALPHA_SIDE  # the chance left on each side
+    design_effect_min: float = 1.0  # of a share: how much its hits come in bursts, as the other phase shows it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +43,35 @@ class Observations:
     readings: Sequence[Mapping[str, Any]] = ()
     lost_zone: str | None = None  # the zone that the fault silenced
     onset_slack_s: float = 0.0  # from the last canary that saw it whole to the first that did not
+    # What was picked already: the claims of a spec ask for the same few windows again and again.
+    picked: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def requests(
+        self, window: tuple[float, float], *, endpoint: str | None = None, zone: str | None = None
+    ) -> Requests:
+        """`requests_in` of the samples, remembered; *samples* must not change."""
+        key = (window, endpoint, zone)
+        if key not in self.picked:
+            if len(self.picked) >= PICKED_MAX:
+                self.picked.clear()
+            self.picked[key] = requests_in(self.samples, window, endpoint=endpoint, zone=zone)
+        found: Requests = self.picked[key]
+        return found
+
+    @property
+    def unscheduled(self) -> int:
+        """How many rows have no scheduled time, remembered."""
+        if UNSCHEDULED not in self.picked:
+            self.picked[UNSCHEDULED] = unscheduled(self.samples)
+        return int(self.picked[UNSCHEDULED])
 
 
-def measure(hypothesis: Hypothesis, seen: Observations) -> Estimate:
-    """The estimate that *hypothesis* is about; without a value where there is none, with the reason."""
-    lost = unscheduled(seen.samples)
+def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_SIDE) -> Estimate:
+    """The estimate that *hypothesis* is about; without a value where there is none, with the reason.
+
+    *tail* is the chance left on each side of the interval: 2.5 % by default, less where several claims share it.
+    """
+    lost = seen.unscheduled
     if lost:
         return no_estimate(f"{lost} rows have no scheduled time, so their phase is not known")
     if hypothesis.metric is Metric.TIME_TO_DETECT:
@@ -46,22 +80,31 @@ def measure(hypothesis: Hypothesis, seen: Observations) -> Estimate:
         return _time_to_recover(hypothesis, seen)
     phase = hypothesis.phase or Phase.FAULT
     if not hypothesis.relative_to_steady:
-        return _of_phase(hypothesis, seen, phase, ABSOLUTE)
+        return _of_phase(hypothesis, seen, phase, ABSOLUTE, Precision(tail=tail))
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
+    precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen, phase))
     return ratio(
-        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS), _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS)
+        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS, precision),
+        _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS, precision),
+        tail=tail,
     )
 
 
 def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:
     """The same metric in the steady phase, for the reader to compare with; None where it has none."""
-    if hypothesis.phase in {None, Phase.STEADY} or unscheduled(seen.samples):
+    if hypothesis.phase in {None, Phase.STEADY} or seen.unscheduled:
         return None
     return _of_phase(hypothesis, seen, Phase.STEADY, ABSOLUTE).value
 
 
-def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures: Mapping[Metric, Measure]) -> Estimate:
+def _of_phase(
+    hypothesis: Hypothesis,
+    seen: Observations,
+    phase: Phase,
+    measures: Mapping[Metric, Measure],
+    precision: Precision = Precision(),
+) -> Estimate:
     window = seen.windows.get(phase.value)
     if window is None or not is_window(window):
         return no_estimate(f"there is no {phase} phase")
@@ -72,13 +115,26 @@ def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures
         )
     )
     if hypothesis.metric is Metric.TRAFFIC_SHARE:
-        estimate = _traffic_share(hypothesis, seen, window, blocked=measures is BETWEEN_BLOCKS)
+        estimate = _traffic_share(hypothesis, seen, window, blocked=measures is BETWEEN_BLOCKS, tail=precision.tail)
     else:
-        requests = requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
-        estimate = measures[hypothesis.metric](requests, hypothesis)
+        requests = seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
+        estimate = measures[hypothesis.metric](requests, hypothesis, precision)
     if estimate.value is None and estimate.n == 0:
         return replace(estimate, reason=f"no requests{where} in the {phase} phase")
     return estimate
+
+
+def _burstiness(hypothesis: Hypothesis, seen: Observations, phase: Phase) -> float:
+    """How much failures come in bursts, by both phases of a relative claim; 1 where that is not what it is about."""
+    if hypothesis.metric not in {Metric.AVAILABILITY, Metric.ERROR_RATE}:
+        return 1.0
+    windows = [seen.windows.get(one.value) for one in (phase, Phase.STEADY)]
+    phases = [
+        seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
+        for window in windows
+        if window is not None and is_window(window)
+    ]
+    return pooled_design_effect([(requests, requests.ok) for requests in phases])
 
 
 def _time_to_detect(seen: Observations) -> Estimate:
@@ -103,7 +159,7 @@ def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
 
 
 def _traffic_share(
-    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool
+    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool, tail: float
 ) -> Estimate:
     """The share of the answered requests that the zone answered; those without a zone may be anyone's."""
     if hypothesis.zone is None:
@@ -111,54 +167,69 @@ def _traffic_share(
     answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
     unknown = answered.unattributed_failed + answered.unattributed_ok
     if blocked:
-        return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown)
-    return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown)
+        return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown, tail=tail)
+    return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown, tail=tail)
 
 
-def _availability(requests: Requests, _: Hypothesis) -> Estimate:
+def _availability(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
     return share(
-        requests.n_ok, requests.n, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok
+        requests.n_ok,
+        requests.n,
+        unknown_out=requests.unattributed_failed,
+        unknown_in=requests.unattributed_ok,
+        tail=precision.tail,
     )
 
 
-def _error_rate(requests: Requests, _: Hypothesis) -> Estimate:
+def _error_rate(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
     return share(
         requests.n - requests.n_ok,
         requests.n,
         unknown_out=requests.unattributed_ok,
         unknown_in=requests.unattributed_failed,
+        tail=precision.tail,
     )
 
 
-def _availability_between_blocks(requests: Requests, _: Hypothesis) -> Estimate:
+def _availability_between_blocks(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
     return share_between_blocks(
-        requests, requests.ok, unknown_out=requests.unattributed_failed, unknown_in=requests.unattributed_ok
+        requests,
+        requests.ok,
+        unknown_out=requests.unattributed_failed,
+        unknown_in=requests.unattributed_ok,
+        tail=precision.tail,
+        design_effect_min=precision.design_effect_min,
     )
 
 
-def _error_rate_between_blocks(requests: Requests, _: Hypothesis) -> Estimate:
+def _error_rate_between_blocks(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
     return share_between_blocks(
-        requests, ~requests.ok, unknown_out=requests.unattributed_ok, unknown_in=requests.unattributed_failed
+        requests,
+        ~requests.ok,
+        unknown_out=requests.unattributed_ok,
+        unknown_in=requests.unattributed_failed,
+        tail=precision.tail,
+        design_effect_min=precision.design_effect_min,
     )
 
 
-def _latency_quantile(requests: Requests, hypothesis: Hypothesis) -> Estimate:
-    return quantile(requests, _share_of(hypothesis))
+def _latency_quantile(requests: Requests, hypothesis: Hypothesis, precision: Precision) -> Estimate:
+    return quantile(requests, _share_of(hypothesis), tail=precision.tail)
 
 
-def _latency_quantile_between_blocks(requests: Requests, hypothesis: Hypothesis) -> Estimate:
-    return quantile_between_blocks(requests, _share_of(hypothesis))
+def _latency_quantile_between_blocks(requests: Requests, hypothesis: Hypothesis, precision: Precision) -> Estimate:
+    return quantile_between_blocks(requests, _share_of(hypothesis), tail=precision.tail)
 
 
-def _latency_mean(requests: Requests, _: Hypothesis) -> Estimate:
-    return mean(requests)
+def _latency_mean(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+    return mean(requests, tail=precision.tail)
 
 
-def _throughput(requests: Requests, _: Hypothesis) -> Estimate:
-    return throughput(requests)
+def _throughput(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+    return throughput(requests, tail=precision.tail)
 
 
-def _requests_failed(requests: Requests, _: Hypothesis) -> Estimate:
+def _requests_failed(requests: Requests, _: Hypothesis, __: Precision) -> Estimate:
     """How many failed: all of them were recorded, so the count has no error of sampling."""
     if requests.n == 0 and requests.unattributed_failed == 0:
         return no_estimate("no requests", method=CENSUS)

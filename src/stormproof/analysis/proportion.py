@@ -2,79 +2,148 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
-from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.block import BlockVariance, block_count, block_of, ratio_variance, too_short
+from stormproof.analysis.distribution import beta_quantile, normal_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stormproof.analysis.requests import Bools, Requests
 
 EXACT = "Clopper–Pearson"
 BLOCKED = "Clopper–Pearson on the effective n between blocks (Korn–Graubard)"
 
 
-def clopper_pearson(k: float, n: float) -> tuple[float, float]:
-    """The exact 95 % two-sided interval of a share, *k* of *n* (Clopper and Pearson, Biometrika 1934).
+def clopper_pearson(k: float, n: float, *, tail: float = ALPHA_SIDE) -> tuple[float, float]:
+    """The exact two-sided interval of a share, *k* of *n* (Clopper and Pearson, Biometrika 1934): 95 % by default.
 
+    *tail* is the chance left on each side.
     *k* and *n* need not be whole: an effective sample size is not. ``n == 0`` knows nothing: (0, 1).
     """
     if n <= 0:
         return 0.0, 1.0
-    low = 0.0 if k <= 0 else float(stats.beta.ppf(ALPHA_SIDE, k, n - k + 1))
-    high = 1.0 if k >= n else float(stats.beta.ppf(1 - ALPHA_SIDE, k + 1, n - k))
+    low = 0.0 if k <= 0 else beta_quantile(tail, k, n - k + 1)
+    high = 1.0 if k >= n else beta_quantile(1 - tail, k + 1, n - k)
     return low, high
 
 
-def share(k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, method: str = EXACT) -> Estimate:
+def share(k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, tail: float = ALPHA_SIDE) -> Estimate:
     """The share *k* of *n*, and its exact interval.
 
     Of rows that may or may not belong to the *n*, *unknown_out* would not count and *unknown_in* would: the lower
     end takes all of the first in, the upper end all of the second.
     """
     if n == 0:
-        return no_estimate("no requests", method=method)
-    low, _ = clopper_pearson(k, n + unknown_out)
-    _, high = clopper_pearson(k + unknown_in, n + unknown_in)
+        return no_estimate("no requests", method=EXACT)
+    low, _ = clopper_pearson(k, n + unknown_out, tail=tail)
+    _, high = clopper_pearson(k + unknown_in, n + unknown_in, tail=tail)
     return Estimate(
-        value=k / n, low=low, high=high, n=n, method=method, bounded_by_unknowns=bool(unknown_out or unknown_in)
+        value=k / n,
+        low=low,
+        high=high,
+        n=n,
+        method=EXACT,
+        bounded_by_unknowns=bool(unknown_out or unknown_in),
+        value_least=k / (n + unknown_out),
+        value_most=(k + unknown_in) / (n + unknown_in),
     )
 
 
-def share_between_blocks(requests: Requests, hit: Bools, *, unknown_out: int = 0, unknown_in: int = 0) -> Estimate:
+def share_between_blocks(
+    requests: Requests,
+    hit: Bools,
+    *,
+    unknown_out: int = 0,
+    unknown_in: int = 0,
+    tail: float = ALPHA_SIDE,
+    design_effect_min: float = 1.0,
+) -> Estimate:
     """The share of *requests* that are *hit*, its interval widened by the noise between blocks of time.
 
-    The design effect is the variance between blocks over the binomial one, never below 1; the effective n is
+    The design effect is the variance between blocks over the binomial one, never below *design_effect_min*; the
+    effective n is
     ``n / deff * (z / t)²`` with Student's t at blocks - 1; then Clopper–Pearson (Korn and Graubard, Survey
     Methodology 1998).
     """
     n, k = requests.n, int(np.count_nonzero(hit))
     if n == 0:
         return no_estimate("no requests", method=BLOCKED)
-    short = too_few_blocks(requests)
+    short = too_short(requests)
     if short:
         return no_estimate(short, n=n, method=BLOCKED)
-    shrink = effective_n(requests, hit) / n
-    low, _ = clopper_pearson(k * shrink, (n + unknown_out) * shrink)
-    _, high = clopper_pearson((k + unknown_in) * shrink, (n + unknown_in) * shrink)
+    worth = effective_n(requests, hit, tail=tail, design_effect_min=design_effect_min)
+    shrink = worth.n / n
+    low, _ = clopper_pearson(k * shrink, (n + unknown_out) * shrink, tail=tail)
+    _, high = clopper_pearson((k + unknown_in) * shrink, (n + unknown_in) * shrink, tail=tail)
     return Estimate(
-        value=k / n, low=low, high=high, n=n, method=BLOCKED, bounded_by_unknowns=bool(unknown_out or unknown_in)
+        value=k / n,
+        low=low,
+        high=high,
+        n=n,
+        method=BLOCKED,
+        bounded_by_unknowns=bool(unknown_out or unknown_in),
+        value_least=k / (n + unknown_out),
+        value_most=(k + unknown_in) / (n + unknown_in),
+        degrees=worth.degrees,
     )
 
 
-def effective_n(requests: Requests, hit: Bools, *, p: float | None = None) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """How many independent requests a share is worth, and how well that is known."""
+
+    n: float
+    design_effect: float
+    degrees: float  # of freedom
+
+
+def effective_n(
+    requests: Requests,
+    hit: Bools,
+    *,
+    p: float | None = None,
+    tail: float = ALPHA_SIDE,
+    design_effect_min: float = 1.0,
+) -> Worth:
     """How many independent requests the *hit* share is worth; *p* where the share is known beforehand."""
+    between, binomial = _variances(requests, hit, p)
+    seen = between.variance / binomial if binomial > 0 else 0.0
+    design_effect = max(design_effect_min, seen)
+    z, t = normal_quantile(1 - tail), student_t_quantile(1 - tail, between.degrees)
+    n = requests.n / design_effect * (z / t) ** 2
+    return Worth(n=n, design_effect=design_effect, degrees=between.degrees)
+
+
+def pooled_design_effect(phases: Sequence[tuple[Requests, Bools]]) -> float:
+    """The design effect of all *phases* together, at least 1: how much failures come in bursts.
+
+    A phase that happened to have no burst shows none, and its own interval would be that of independent requests. The
+    other phase has seen how this workload fails. Variances are added before they are divided, on the scale of counts.
+    """
+    between = binomial = 0.0
+    for requests, hit in phases:
+        if requests.n == 0 or too_short(requests):
+            continue
+        of_blocks, of_requests = _variances(requests, hit, None)
+        between += of_blocks.variance * requests.n**2
+        binomial += of_requests * requests.n**2
+    return max(1.0, between / binomial) if binomial > 0 else 1.0
+
+
+def _variances(requests: Requests, hit: Bools, p: float | None) -> tuple[BlockVariance, float]:
+    """The variance of the share of *hit*: as the blocks show it, and as it would be of independent requests."""
     n, blocks = requests.n, block_count(requests.duration_s)
     number = block_of(requests, blocks)
     counts = np.bincount(number, minlength=blocks).astype(np.float64)
     hits = np.bincount(number, weights=hit, minlength=blocks).astype(np.float64)
-    seen = float(np.count_nonzero(hit)) / n
-    binomial = (p if p is not None else seen) * (1 - (p if p is not None else seen)) / n
-    between = ratio_variance(hits, counts)
-    design_effect = max(1.0, between / binomial) if binomial > 0 else 1.0
-    z = float(stats.norm.ppf(1 - ALPHA_SIDE))
-    t = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1))
-    return n / design_effect * (z / t) ** 2
+    share_ = p if p is not None else float(np.count_nonzero(hit)) / n
+    # Failures are few, so what neighbouring blocks have in common is mostly chance; how much failures come in bursts is
+    # asked of both phases (`pooled_design_effect`). The share below a known quantile has no such lack.
+    doubt = 1.0 if p is None else 0.0
+    return ratio_variance(hits, counts, doubt=doubt), share_ * (1 - share_) / n

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from stormproof.analysis.estimate import Estimate, no_estimate
 
@@ -49,7 +49,7 @@ def time_to_recover(requests: Requests, *, bad_share: float = BAD_SHARE, onset_s
         )
     counts, failed = _buckets(requests, buckets)
     bad = failed > bad_share * counts
-    clear = bad & (stats.binom.sf(failed - 1, counts, bad_share) <= CLEAR_P)
+    clear = bad & (special.bdtrc(failed - 1, counts, bad_share) <= CLEAR_P)
     last_clear = int(np.flatnonzero(clear)[-1]) if clear.any() else -1
     low_s = max(0.0, max(last_clear, 0) * BUCKET_S - onset_slack_s)
     recovered = _first_lasting(~bad & (counts > 0), start=last_clear + 1, lasting=lasting)

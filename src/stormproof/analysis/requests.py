@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Requests:
     unattributed_failed: int = 0
     # Of a zone: good answers that carry no zone.
     unattributed_ok: int = 0
+    # What was computed from these rows already (sorted latencies), for the next measure of the same window.
+    computed: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n(self) -> int:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
 
-from stormproof.analysis.block import block_count, block_of, ratio_variance, too_few_blocks
+from stormproof.analysis.block import block_count, block_of, ratio_variance, too_short
+from stormproof.analysis.distribution import student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.requests import Requests
 
 METHOD = "block rates, Student's t"
 
 
-def throughput(requests: Requests) -> Estimate:
+def throughput(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     """Successes a second over the window; interval from the rates of equal blocks of time, Student's t.
 
     A block without a request counts as zero: silence is a rate, too. Failures that no zone answered leave the
@@ -22,14 +22,24 @@ def throughput(requests: Requests) -> Estimate:
     """
     if requests.n == 0:
         return no_estimate("no requests", method=METHOD)
-    short = too_few_blocks(requests)
+    short = too_short(requests)
     if short:
         return no_estimate(short, n=requests.n, method=METHOD)
     blocks = block_count(requests.duration_s)
     seconds = np.full(blocks, requests.duration_s / blocks)
     successes = np.bincount(block_of(requests, blocks)[requests.ok], minlength=blocks).astype(np.float64)
-    # A steady schedule cut into blocks moves each count by up to one request: no variance is not no error.
-    variance = max(ratio_variance(successes, seconds), blocks / 6 / requests.duration_s**2)
+    # A steady schedule cut into blocks moves each count by up to one request: no variance is not no error. And failures
+    # that are independent already have the variance of a binomial count.
+    by_chance = requests.n_ok * (requests.n - requests.n_ok) / max(requests.n, 1)
+    floor = max(blocks / 6, by_chance) / requests.duration_s**2
+    between = ratio_variance(successes, seconds)
     value = requests.n_ok / requests.duration_s
-    half = float(stats.t.ppf(1 - ALPHA_SIDE, blocks - 1)) * math.sqrt(variance)
-    return Estimate(value=value, low=max(0.0, value - half), high=value + half, n=requests.n, method=METHOD)
+    half = student_t_quantile(1 - tail, between.degrees) * math.sqrt(max(between.variance, floor))
+    return Estimate(
+        value=value,
+        low=max(0.0, value - half),
+        high=value + half,
+        n=requests.n,
+        method=METHOD,
+        degrees=between.degrees,
+    )

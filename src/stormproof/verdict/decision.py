@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from stormproof.analysis.distribution import normal_quantile
+from stormproof.analysis.estimate import ALPHA_SIDE
 from stormproof.analysis.proportion import clopper_pearson
 from stormproof.model.hypothesis import Metric, Op, Unit
 from stormproof.model.verdict import Outcome
@@ -45,8 +47,13 @@ def decide(estimate: Estimate, op: Op, bound: float) -> Outcome:
     return Outcome.HELD if all(ends) and estimate.value is not None else Outcome.INCONCLUSIVE
 
 
-def what_would_decide(hypothesis: Hypothesis, estimate: Estimate, *, rate_per_s: float) -> str:
-    """One clause: how many requests, in how many seconds at *rate_per_s*, would decide if the estimate is right."""
+def what_would_decide(
+    hypothesis: Hypothesis, estimate: Estimate, *, rate_per_s: float, tail: float = ALPHA_SIDE
+) -> str:
+    """One clause: how many requests, in how many seconds at *rate_per_s*, would decide if the estimate is right.
+
+    *tail* is smaller than that of *estimate* where several claims of one spec share the chance of a false refutation.
+    """
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return ""
     if hypothesis.metric in _EVENTS:
@@ -57,7 +64,7 @@ def what_would_decide(hypothesis: Hypothesis, estimate: Estimate, *, rate_per_s:
         return "what the failed requests hide would decide, not more of them"
     if estimate.value == hypothesis.bound:
         return "the estimate is the bound itself: no number of requests would decide"
-    factor = _factor(hypothesis, estimate)
+    factor = _factor(hypothesis, estimate, tail)
     if factor is None:
         return f"not even {FACTOR_MAX} times as many requests would decide"
     n = math.ceil(estimate.n * factor)
@@ -65,24 +72,25 @@ def what_would_decide(hypothesis: Hypothesis, estimate: Estimate, *, rate_per_s:
     return f"about {n} requests{seconds}, would decide if it stays like this"
 
 
-def _factor(hypothesis: Hypothesis, estimate: Estimate) -> float | None:
+def _factor(hypothesis: Hypothesis, estimate: Estimate, tail: float) -> float | None:
     """How many times the requests; None when beyond reason."""
     value, low, high = estimate.value, estimate.low, estimate.high
     if value is None or low is None or high is None:
         return None
     if hypothesis.metric in _SHARES and hypothesis.unit is Unit.SHARE and not estimate.bounded_by_unknowns:
-        return _share_factor(value, estimate.n, hypothesis)
+        return _share_factor(value, estimate.n, hypothesis, tail)
     # An interval shrinks with the root of n; the side that has to shrink is the one towards the bound.
     side = high - value if hypothesis.bound > value else value - low
+    side *= normal_quantile(1 - tail) / normal_quantile(1 - ALPHA_SIDE)
     factor = (side / abs(hypothesis.bound - value)) ** 2 * 1.05
     return factor if math.isfinite(factor) and factor <= FACTOR_MAX else None
 
 
-def _share_factor(value: float, n: int, hypothesis: Hypothesis) -> float | None:
+def _share_factor(value: float, n: int, hypothesis: Hypothesis, tail: float) -> float | None:
     """Exact for a share: the factor at which Clopper–Pearson at the same share clears the bound, to 2 %."""
 
     def clears(factor: float) -> bool:
-        ends = clopper_pearson(value * n * factor, n * factor)
+        ends = clopper_pearson(value * n * factor, n * factor, tail=tail)
         return len({satisfies(end, hypothesis.op, hypothesis.bound) for end in ends}) == 1
 
     low, high = 1.0, 2.0

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
-from stormproof.analysis.requests import is_window, requests_in, require_columns
+from stormproof.analysis.requests import is_window, require_columns
 from stormproof.model.hypothesis import Hypothesis, Metric, Phase, Unit
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
+from stormproof.verdict.family import not_sure_enough
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "verdict", "estimate", "low", "high", "n", "reason")
 NO_SAMPLING = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER, Metric.REQUESTS_FAILED})
-Measure = Callable[[Hypothesis, Observations], Estimate]
+Measure = Callable[..., Estimate]  # (hypothesis, observations, *, tail)
 
 
 def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]) -> pd.DataFrame:
@@ -42,22 +44,63 @@ def judge_findings(
 ) -> tuple[Finding, ...]:
     """One finding a hypothesis, in their order. Raises `InputError` when *seen.samples* lacks a column."""
     require_columns(seen.samples)
-    return tuple(_finding(hypothesis, seen, measured_by) for hypothesis in hypotheses)
+    judged = [_judged(hypothesis, seen, measured_by) for hypothesis in hypotheses]
+    by_chance = [one.hypothesis.metric not in NO_SAMPLING for one in judged]
+    refuted = [i for i, one in enumerate(judged) if by_chance[i] and one.outcome is Outcome.REFUTED]
+
+    def is_refuted_at(claim: int, tail: float) -> bool:
+        hypothesis = judged[claim].hypothesis
+        return decide(measured_by(hypothesis, seen, tail=tail), hypothesis.op, hypothesis.bound) is Outcome.REFUTED
+
+    weak = not_sure_enough(refuted, sum(by_chance), is_refuted_at) if sum(by_chance) > 1 else {}
+    return tuple(
+        _finding(replace(one, outcome=Outcome.INCONCLUSIVE), seen, Sharing(claims=sum(by_chance), tail=weak[i]))
+        if i in weak
+        else _finding(one, seen)
+        for i, one in enumerate(judged)
+    )
 
 
-def _finding(hypothesis: Hypothesis, seen: Observations, measured_by: Measure) -> Finding:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """One hypothesis held against its own interval, before the other claims of the spec are looked at."""
+
+    hypothesis: Hypothesis
+    estimate: Estimate
+    outcome: Outcome
+    crash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """Why a claim that is refuted when alone is not among *claims*: it would have to be with *tail* on its side."""
+
+    claims: int
+    tail: float
+
+
+def _judged(hypothesis: Hypothesis, seen: Observations, measured_by: Measure) -> _Judged:
     try:
         estimate = measured_by(hypothesis, seen)
         outcome = decide(estimate, hypothesis.op, hypothesis.bound)
-        steady = steady_value(hypothesis, seen)
-        reason = _reason(hypothesis, estimate, outcome, _rate_per_s(hypothesis, seen))
     except Exception as error:  # noqa: BLE001  # a judge that crashes knows nothing: reported, and never held
-        outcome, steady = Outcome.INCONCLUSIVE, None
-        estimate = no_estimate("", method="none")
-        reason = f"The judge crashed, which says nothing about the claim: {type(error).__name__}: {error}."
+        crash = f"{type(error).__name__}: {error}"
+        nothing = no_estimate("", method="none")
+        return _Judged(hypothesis=hypothesis, estimate=nothing, outcome=Outcome.INCONCLUSIVE, crash=crash)
+    return _Judged(hypothesis=hypothesis, estimate=estimate, outcome=outcome)
+
+
+def _finding(judged: _Judged, seen: Observations, sharing: Sharing | None = None) -> Finding:
+    hypothesis, estimate = judged.hypothesis, judged.estimate
+    if judged.crash:
+        steady = None
+        reason = f"The judge crashed, which says nothing about the claim: {judged.crash}."
+    else:
+        steady = steady_value(hypothesis, seen)
+        reason = _reason(judged, _rate_per_s(hypothesis, seen), sharing)
     return Finding(
         claim=hypothesis.text,
-        outcome=outcome,
+        outcome=judged.outcome,
         estimate=_plain(estimate.value),
         low=_plain(estimate.low),
         high=_plain(estimate.high),
@@ -81,11 +124,12 @@ def _rate_per_s(hypothesis: Hypothesis, seen: Observations) -> float:
     window = seen.windows.get((hypothesis.phase or Phase.FAULT).value)
     if window is None or not is_window(window):
         return 0.0
-    return requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone).rate_per_s
+    return seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone).rate_per_s
 
 
-def _reason(hypothesis: Hypothesis, estimate: Estimate, outcome: Outcome, rate_per_s: float) -> str:
+def _reason(judged: _Judged, rate_per_s: float, sharing: Sharing | None) -> str:
     """One sentence: what was found, against which bound, and what would decide it when nothing did."""
+    hypothesis, estimate = judged.hypothesis, judged.estimate
     unit = hypothesis.unit
     bound = f"{hypothesis.op} {quantity(hypothesis.bound, unit)}"
     if estimate.low is None or estimate.high is None:
@@ -96,11 +140,17 @@ def _reason(hypothesis: Hypothesis, estimate: Estimate, outcome: Outcome, rate_p
     between = "between " + " and ".join(ends)
     interval = between if hypothesis.metric in NO_SAMPLING else "95 % interval " + " to ".join(ends)
     said = f"{found}, {interval}, n = {estimate.n}"
-    match outcome:
+    match judged.outcome:
         case Outcome.HELD:
             text = f"{said}: all of it is {bound}"
         case Outcome.REFUTED:
             text = f"{said}: none of it is {bound}"
+        case _ if sharing is not None:
+            advice = what_would_decide(hypothesis, estimate, rate_per_s=rate_per_s, tail=sharing.tail)
+            text = (
+                f"{said}: none of it is {bound}, but one of {sharing.claims} claims is refuted only if that is so of "
+                f"its {100 * (1 - 2 * sharing.tail):.4g} % interval too" + (f"; {advice}" if advice else "")
+            )
         case _:
             advice = what_would_decide(hypothesis, estimate, rate_per_s=rate_per_s)
             text = f"{said}: the bound {bound} lies within" + (f"; {advice}" if advice else "")

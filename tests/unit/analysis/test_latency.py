@@ -97,15 +97,39 @@ def test_blocks_make_the_interval_wider_when_stretches_differ() -> None:
     assert ordered.high - ordered.low > shuffled.high - shuffled.low
 
 
-def test_mean_of_two_kinds_of_blocks() -> None:
-    """Ten one-second blocks of 10 and 30 ms in turn: mean 20, half-width t(9) * s / √10."""
-    latency = np.tile(np.repeat([10.0, 30.0], 10), 5)
-    at = START_S + np.arange(100) / 10 + 0.05
+def test_mean_of_blocks_that_have_nothing_in_common() -> None:
+    """Half-second blocks of 10 and 30 ms in turn: mean 20, half-width t(19) * s / √19 (the squares are short of 1/B)."""
+    latency = np.tile(np.repeat([10.0, 30.0], 10), 10)
+    at = START_S + np.arange(200) / 20 + 0.01
     estimate = mean(requests_in(rows(scheduled_at=at, latency_ms=latency), WINDOW))
-    half = stats.t.ppf(0.975, 9) * np.std([10.0, 30.0] * 5, ddof=1) / math.sqrt(10)
+    half = stats.t.ppf(0.975, 19) * 10 / math.sqrt(19)
 
     assert estimate.value == pytest.approx(20.0)
     assert (estimate.low, estimate.high) == pytest.approx((20 - half, 20 + half))
+
+
+def test_a_mean_of_blocks_that_resemble_their_neighbours_is_known_less_well() -> None:
+    """The same blocks, first all of the short ones: noise of five seconds leaves few independent stretches."""
+    at = START_S + np.arange(200) / 20 + 0.01
+    in_turn = mean(requests_in(rows(scheduled_at=at, latency_ms=np.tile(np.repeat([10.0, 30.0], 10), 10)), WINDOW))
+    sorted_ = mean(requests_in(rows(scheduled_at=at, latency_ms=np.repeat([10.0, 30.0], 100)), WINDOW))
+
+    assert in_turn.value == sorted_.value
+    assert in_turn.high is not None
+    assert sorted_.high is not None
+    assert sorted_.high - 20 > 3 * (in_turn.high - 20)
+
+
+def test_a_mean_of_a_very_heavy_tail_has_no_upper_end() -> None:
+    """Pareto latencies without a variance: the next one may outweigh all these. A lognormal tail is no such thing."""
+    rng = np.random.default_rng(4)
+    heavy = mean(requests_of(10 * np.exp(rng.exponential(1 / 1.3, 2000))))
+    light = mean(requests_of(10 * np.exp(rng.normal(0, 0.5, 2000))))
+
+    assert heavy.high == math.inf
+    assert "a quantile has one" in heavy.note
+    assert light.high is not None
+    assert light.high < 15
 
 
 def test_mean_has_no_upper_end_when_more_than_one_percent_failed() -> None:
