@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 
 UID = 65534  # nobody's; a number is all that is needed
 READ_FILES = 2  # CAP_DAC_READ_SEARCH, linux/capability.h
@@ -39,6 +41,22 @@ def give_up_privileges() -> None:
         raise OSError(ctypes.get_errno(), "capset")
     if libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, READ_FILES, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_CAP_AMBIENT_RAISE)")
+
+
+def call(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run *command* as that user; fails with what it said when it fails."""
+    done = subprocess.run(
+        command,
+        preexec_fn=give_up_privileges,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd="/",
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def answers(connection: socket.socket, word: bytes) -> bool:
 
 
 def test_connects_hang(echo: Echo, standstill: Standstill) -> None:
-    """Neither accepted nor refused, every one of them; and the handshake that began in the cut is completed after it."""
+    """Neither accepted nor refused, every one; and the handshake that began in the cut is completed after it."""
     hold(standstill, echo)
 
     for _ in range(3):
