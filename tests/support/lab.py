@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +19,7 @@ from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.lab import control
 from stormproof.lab.processes import Owner
 from stormproof.model.environment import Environment
+from support import unprivileged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +86,27 @@ def running_lab(variant: str) -> Iterator[RunningLab]:
     finally:
         control.down(directory)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def running_lab_without_privileges(variant: str) -> Iterator[RunningLab]:
+    """A lab of a user who may do nothing; brought up and taken down by that user, owned by this process."""
+    parent = private_folder()
+    directory = parent / "lab"
+    os.chown(parent, unprivileged.UID, unprivileged.UID)
+    me = Owner.this_process()
+    program = (
+        "import sys; from pathlib import Path; from stormproof.lab import control, processes;"
+        "directory, variant, pid, started = sys.argv[1:];"
+        "owner = processes.Owner(pid=int(pid), started_s=float(started));"
+        "control.up(Path(directory), variant=variant, owner=owner) if variant else control.down(Path(directory))"
+    )
+
+    def as_nobody(what: str) -> None:
+        unprivileged.call([sys.executable, "-c", program, str(directory), what, str(me.pid), repr(me.started_s)])
+
+    try:
+        as_nobody(variant)
+        yield RunningLab(directory=directory, environment=control.environment(directory))
+    finally:
+        as_nobody("")
+        shutil.rmtree(parent, ignore_errors=True)

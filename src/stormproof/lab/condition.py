@@ -57,7 +57,8 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
     admin = EnvoyAdmin(url=topology.admin.url, node_id=topology.lab_id)
     troubles = [record.failure] if record.failure else []
     troubles += [f"{name} is not running" for name, who in _dead(record)]
-    states = _states(topology, troubles)
+    told = _told(topology, troubles)
+    closed = _closed_subnets(topology, troubles)
     health = _health(admin, topology, troubles)
     instances = [
         {
@@ -65,14 +66,15 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
             "name": instance.name,
             "zone": instance.zone,
             "healthy": health.get(instance.id, False),
-            "state": states.get(instance.id, "unknown"),
+            "state": told.get(instance.id, ("unknown", ""))[0],
             "pid": _pid(record.processes.get(instance.id)),
             "url": instance.address.url,
         }
         for instance in topology.instances
     ]
     faults = [*_proxy_faults(admin, troubles), *_file_faults(topology, directory), *_stopped(instances)]
-    faults += [*_closed_networks(topology, troubles), *process_faults(record), *_releases(topology, troubles)]
+    cut_off = {name for name, (_, subnet) in told.items() if subnet in closed}
+    faults += [*_closed_networks(closed), *process_faults(record, cut_off), *_releases(topology, troubles)]
     faults += _denied_launches(topology, troubles)
     unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
     if unwell:
@@ -102,8 +104,8 @@ def _pid(identity: ProcessIdentity | None) -> int | None:
     return identity.pid if identity is not None and identity.is_alive() else None
 
 
-def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
-    """What EC2 calls each instance."""
+def _told(topology: Topology, troubles: list[str]) -> dict[str, tuple[str, str]]:
+    """What EC2 calls each instance, and the subnet it is in."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     ec2 = _client("ec2", topology)
@@ -113,7 +115,7 @@ def _states(topology: Topology, troubles: list[str]) -> dict[str, str]:
         troubles.append(f"the control plane does not answer ({error})")
         return {}
     return {
-        instance["InstanceId"]: instance["State"]["Name"]
+        instance["InstanceId"]: (instance["State"]["Name"], instance.get("SubnetId", ""))
         for reservation in answer["Reservations"]
         for instance in reservation["Instances"]
     }
@@ -135,20 +137,27 @@ def _client(service: str, topology: Topology) -> Any:
     )
 
 
-def _closed_networks(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
-    """Network ACLs that deny and are in force somewhere."""
+def _closed_subnets(topology: Topology, troubles: list[str]) -> dict[str, str]:
+    """Subnet → the network ACL that denies all of it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         acls = _client("ec2", topology).describe_network_acls()["NetworkAcls"]
     except (BotoCoreError, ClientError) as error:
         troubles.append(f"the control plane does not answer ({error})")
-        return []
-    return [
-        {"kind": "network", "what": f"network ACL {acl['NetworkAclId']} denies all of subnet {association['SubnetId']}"}
+        return {}
+    return {
+        association["SubnetId"]: acl["NetworkAclId"]
         for acl in acls
         for association in acl["Associations"]
         if cuts_off(_acl_entry(row) for row in acl["Entries"])
+    }
+
+
+def _closed_networks(closed: Mapping[str, str]) -> list[dict[str, str]]:
+    return [
+        {"kind": "network", "what": f"network ACL {acl} denies all of subnet {subnet}"}
+        for subnet, acl in closed.items()
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import psutil
 
@@ -14,14 +14,14 @@ from stormproof.lab.state import LabRecord
 _DOING = {duty_cycle.MODULE: "holds back", crash_loop.MODULE: "kills again and again"}
 
 
-def process_faults(record: LabRecord) -> Iterator[dict[str, str]]:
-    """Each as kind and what, in words."""
+def process_faults(record: LabRecord, cut_off: Collection[str]) -> Iterator[dict[str, str]]:
+    """Each as kind and what, in words; that a network cut holds the processes of *cut_off* is not another one."""
     for name, identity in record.processes.items():
         process = identity.find()
         with contextlib.suppress(psutil.Error):
             if process is None:
                 continue
-            if process.status() == psutil.STATUS_STOPPED:  # alive, and does nothing
+            if process.status() == psutil.STATUS_STOPPED and name not in cut_off:  # alive, and does nothing
                 yield {"kind": "process", "what": f"the process of {name} is paused"}
             if hasattr(psutil, "RLIMIT_AS") and is_ours(soft := process.rlimit(psutil.RLIMIT_AS)[0]):
                 yield {"kind": "memory", "what": f"the process of {name} may have {soft >> 20} MiB at most"}

@@ -28,7 +28,7 @@ from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
 from stormproof.lab.listening import answers, is_open, listens
-from stormproof.lab.partition import Partition
+from stormproof.lab.network_cut import NetworkCut
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
 from stormproof.lab.releases import FIRST, RELEASES
 from stormproof.lab.replacements import Replacements
@@ -69,7 +69,7 @@ class Supervisor:
         self._identities: dict[str, ProcessIdentity] = {}
         self._wanted: set[str] = set()  # instances that the control plane calls running
         self._cut_off: set[str] = set()  # instances whose subnet's ACL lets nothing pass
-        self._partition = Partition()
+        self._network_cut = NetworkCut()
         self._not_cut_because = ""
         self._start_again_at: dict[str, float] = {}
         self._environment = child_environment(os.environ)
@@ -279,7 +279,7 @@ class Supervisor:
         elif not cut_off and instance_id in self._cut_off:
             _log.info("%s is no longer cut off", instance_id)
             self._cut_off.discard(instance_id)
-            self._partition.mend()  # of everybody: the next turn cuts those off again that still are to be
+            self._network_cut.mend()  # of everybody: the next turn cuts those off again that still are to be
 
     def _keep_cut_off(self) -> None:
         """Also what a cut-off process has opened since the last turn, or one that was started since."""
@@ -287,7 +287,7 @@ class Supervisor:
             return
         shops = [instance for instance in self._topology.instances if instance.id in self._cut_off]
         try:
-            self._partition.keep(
+            self._network_cut.keep(
                 inside=[self._children[shop.id].pid for shop in shops if shop.id in self._children],
                 addresses=[(shop.address.host, shop.address.port) for shop in shops],
                 outside=[self._children["envoy"].pid] if "envoy" in self._children else [],
