@@ -27,7 +27,7 @@ from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
-from stormproof.lab.listening import answers, is_open, listens
+from stormproof.lab.listening import answers, is_open, says_so
 from stormproof.lab.partition import Partition
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
 from stormproof.lab.releases import FIRST, RELEASES
@@ -161,6 +161,7 @@ class Supervisor:
                 *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
             ),
             log=instance.name,
+            pipes=bool(name),
         )
 
     def _spawn(
@@ -310,7 +311,7 @@ class Supervisor:
     def listens(self, instance: str) -> bool | None:
         """Whether the new process does."""
         child = self._children.get(instance + _NEXT)
-        return None if child is None else listens(child.pid)
+        return None if child is None else says_so(child)
 
     def take_over(self, instance: str) -> None:
         """The new process is the instance's from now on; the old one is killed."""
