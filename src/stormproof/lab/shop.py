@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from stormproof.lab.builds import BUILDS, FIRST, Build
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
-from stormproof.lab.releases import FIRST, RELEASES, Release
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.topology import Address
 from stormproof.lab.variants import VARIANTS, Variant, variant_named
@@ -37,10 +37,10 @@ class Shop:
     """The pages; what they need is handed in."""
 
     def __init__(
-        self, *, instance_id: str, zone: str, release: Release, recommendations: Recommendations, cart: Cart
+        self, *, instance_id: str, zone: str, build: Build, recommendations: Recommendations, cart: Cart
     ) -> None:
-        self._identity = {"x-zone": zone, "x-instance": instance_id, "x-release": release.name}
-        self._release = release
+        self._identity = {"x-zone": zone, "x-instance": instance_id, "x-build": build.name}
+        self._build = build
         self._recommendations, self._cart = recommendations, cart
 
     def app(self) -> web.Application:
@@ -77,7 +77,7 @@ class Shop:
     def _failure(self, request: web.Request) -> web.Response | None:
         """What a build that fails answers; None for one that does not."""
         is_check = request.path == "/healthz"
-        status = self._release.health_status if is_check else self._release.pages_status
+        status = self._build.health_status if is_check else self._build.pages_status
         return None if status is None else web.json_response({"error": "this build is broken"}, status=status)
 
     async def _home(self, request: web.Request) -> web.Response:
@@ -134,7 +134,7 @@ async def _serve(options: argparse.Namespace) -> None:
     shop = Shop(
         instance_id=options.instance,
         zone=options.zone,
-        release=RELEASES[options.release],
+        build=BUILDS[options.build],
         recommendations=Recommendations(
             url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
         ),
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("instance", "zone", "host", "recommendations", "cart"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--release", choices=sorted(RELEASES), default=FIRST.name)
+    parser.add_argument("--build", choices=sorted(BUILDS), default=FIRST.name)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
     asyncio.run(_serve(parser.parse_args(arguments)))
 
