@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from stormproof.errors import FaultError
 from stormproof.faults import catalogue
-from stormproof.lab.releases import BROKEN, FIRST
+from stormproof.lab.builds import BROKEN, FIRST
 from support.lab import RunningLab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
@@ -18,13 +18,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
 def deployment(lab: RunningLab) -> dict[str, Any]:
     """What it says of itself."""
-    value = lab.client("ssm").get_parameter(Name="/shop/deployment")["Parameter"]["Value"]
+    value = lab.client("ssm").get_parameter(Name="/deployment/shop/status")["Parameter"]["Value"]
     document: dict[str, Any] = json.loads(value)
     return document
 
 
 def want(lab: RunningLab, release: str) -> None:
-    lab.client("ssm").put_parameter(Name="/shop/release", Value=release, Type="String", Overwrite=True)
+    lab.client("ssm").put_parameter(Name="/deployment/shop/wanted", Value=release, Type="String", Overwrite=True)
 
 
 def test_a_bad_release_is_rolled_back_by_itself(lab: RunningLab) -> None:

@@ -97,10 +97,13 @@ def _network(lab: RunningLab) -> list[Any]:
 
 def _release(lab: RunningLab) -> dict[str, Any]:
     """What is wanted, and what the deployment says of itself, but for how often somebody wanted something."""
-    rows = lab.client("ssm").get_parameters(Names=["/shop/release", "/shop/deployment"])["Parameters"]
+    rows = lab.client("ssm").get_parameters(Names=["/deployment/shop/wanted", "/deployment/shop/status"])["Parameters"]
     values = {row["Name"]: row["Value"] for row in rows}
-    status = json.loads(values["/shop/deployment"])
-    return {"wanted": values["/shop/release"], **{key: value for key, value in status.items() if key != "version"}}
+    status = json.loads(values["/deployment/shop/status"])
+    return {
+        "wanted": values["/deployment/shop/wanted"],
+        **{key: value for key, value in status.items() if key != "version"},
+    }
 
 
 def _fis(lab: RunningLab) -> list[str]:

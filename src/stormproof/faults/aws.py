@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from stormproof.errors import IdentityError
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
+_ENVIRONMENT_LOCK = threading.RLock()
 # What a client of the lab is called by: never real, so that nothing real can be reached by accident.
 DUMMY_CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -50,7 +52,16 @@ def simulated_environment(endpoint_url: str, region: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def aws_environment(configuration: Mapping[str, Any]) -> Iterator[None]:
-    """Let libraries that read the process environment (chaosaws does) see the plan's endpoint, and restore it after."""
+    """Let libraries that read the process environment (chaosaws does) see the plan's endpoint, and restore it after.
+
+    One thread at a time: a fault's look and its act may both want a client.
+    """
+    with _ENVIRONMENT_LOCK, _changed_environment(configuration):
+        yield
+
+
+@contextlib.contextmanager
+def _changed_environment(configuration: Mapping[str, Any]) -> Iterator[None]:
     endpoint = configuration.get("aws_endpoint_url")
     values = (
         simulated_environment(str(endpoint), str(configuration["aws_region"]))

@@ -44,7 +44,7 @@ EXAMPLE: dict[str, Any] = {}
 
 LOOK_TIMEOUT_S = 0.5
 SETTLED_WITHIN_S = 60.0  # six instances, one after the other, on a busy machine
-RELEASE_HEADER = "x-release"
+BUILD_HEADER = "x-build"
 _PAGE_STATUS = 500  # of an instance whose build fails; the balancer's own errors name no zone
 
 
@@ -197,9 +197,9 @@ def _ask(url: str) -> tuple[str, int]:
     """The release that the instance at *url* names, and the status of its health page; "" and 0 for no answer."""
     try:
         with open_direct(f"{url}/healthz", timeout_s=LOOK_TIMEOUT_S) as answer:
-            return answer.headers.get(RELEASE_HEADER, ""), answer.status
+            return answer.headers.get(BUILD_HEADER, ""), answer.status
     except urllib.error.HTTPError as error:
-        return error.headers.get(RELEASE_HEADER, ""), error.code
+        return error.headers.get(BUILD_HEADER, ""), error.code
     except (urllib.error.URLError, OSError, ValueError):
         return "", 0
 

@@ -15,6 +15,7 @@ granted.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 import uuid
@@ -196,7 +197,7 @@ class CapacityDenied:
 
     def _instances(self) -> dict[str, tuple[str, str]]:
         """State and Availability Zone by instance."""
-        pages = aws.client("ec2", self.configuration).get_paginator("describe_instances")
+        pages = self._clients()[0].get_paginator("describe_instances")
         return {
             instance["InstanceId"]: (instance["State"]["Name"], instance["Placement"]["AvailabilityZone"])
             for page in pages.paginate(InstanceIds=list(self.instance_ids))
@@ -207,18 +208,28 @@ class CapacityDenied:
     def _zones(self) -> list[str]:
         return sorted({zone for _, zone in self._instances().values()})
 
+    def _clients(self) -> tuple[Any, Any]:
+        where = self.configuration
+        return _clients_of(str(where.get("aws_endpoint_url") or ""), str(where["aws_region"]), self.role_arn)
+
     def _launch(self, instance: str) -> str:
         """The error code of a launch of *instance* by the healer's role; "" when it is granted."""
         from botocore.exceptions import ClientError
 
-        sts: Any = aws.client("sts", self.configuration)
-        session = sts.assume_role(RoleArn=self.role_arn, RoleSessionName="stormproof-canary")["Credentials"]
-        ec2: Any = aws.client("ec2", self.configuration, attempts=1, credentials=session)
         try:
-            ec2.start_instances(InstanceIds=[instance])
+            self._clients()[1].start_instances(InstanceIds=[instance])
         except ClientError as error:
             return str(error.response["Error"]["Code"])
         return ""
+
+
+@functools.lru_cache(maxsize=2)
+def _clients_of(endpoint_url: str, region: str, role_arn: str) -> tuple[Any, Any]:
+    """EC2 as ourselves and as the role. Kept for the next look: to make them takes longer than a look may."""
+    configuration = {"aws_endpoint_url": endpoint_url, "aws_region": region}
+    sts: Any = aws.client("sts", configuration)
+    session = sts.assume_role(RoleArn=role_arn, RoleSessionName="stormproof-canary")["Credentials"]
+    return aws.client("ec2", configuration), aws.client("ec2", configuration, attempts=1, credentials=session)
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> CapacityDenied:

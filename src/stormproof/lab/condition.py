@@ -9,12 +9,12 @@ from typing import Any
 
 from stormproof.errors import FaultError
 from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.lab.builds import FIRST, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
 from stormproof.lab.network_acl import AclEntry, cuts_off
 from stormproof.lab.process_condition import process_faults
 from stormproof.lab.processes import ProcessIdentity
-from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.state import LabRecord
 from stormproof.lab.topology import (
     CERTIFICATES,
@@ -165,15 +165,15 @@ def _releases(topology: Topology, troubles: list[str]) -> list[dict[str, str]]:
     """A release that was not there when the lab came up, or one that is being rolled out."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    names = [RELEASE_PARAMETER, DEPLOYMENT_PARAMETER]
+    names = [WANTED_PARAMETER, STATUS_PARAMETER]
     try:
         rows = _client("ssm", topology).get_parameters(Names=names)["Parameters"]
     except (BotoCoreError, ClientError) as error:
         troubles.append(f"the control plane does not answer ({error})")
         return []
     values = {row["Name"]: row["Value"] for row in rows}
-    wanted = values.get(RELEASE_PARAMETER)
-    deployment = json.loads(values.get(DEPLOYMENT_PARAMETER, "{}"))
+    wanted = values.get(WANTED_PARAMETER)
+    deployment = json.loads(values.get(STATUS_PARAMETER, "{}"))
     found = []
     if wanted != FIRST.name:
         found.append({"kind": "release", "what": f"release {wanted} is wanted, the lab began with {FIRST.name}"})

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from stormproof.lab import capacity
+from stormproof.lab.builds import FIRST, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.fleet import Fleet, FleetCalls, keep_whole
 from stormproof.lab.network_acl import AclEntry, cuts_off
-from stormproof.lab.releases import DEPLOYMENT_PARAMETER, FIRST, RELEASE_PARAMETER
 from stormproof.lab.topology import (
     ACCOUNT,
     CARTS_TABLE,
@@ -68,7 +68,7 @@ def main(topology_file: str) -> None:
         document = json.loads(line)
         healthy.update(document.get("healthy", {}))
         if "deployment" in document:
-            _put(ssm, DEPLOYMENT_PARAMETER, json.dumps(document["deployment"]))
+            _put(ssm, STATUS_PARAMETER, json.dumps(document["deployment"]))
 
 
 def _say(document: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ def seed(topology: Topology) -> dict[str, str]:
         BillingMode="PAY_PER_REQUEST",
     )
 
-    _put(_client("ssm", topology), RELEASE_PARAMETER, FIRST.name)
+    _put(_client("ssm", topology), WANTED_PARAMETER, FIRST.name)
     return subnets
 
 
@@ -243,7 +243,7 @@ def _wanted_release() -> tuple[str, int]:
     """The wanted release and the version of its parameter, read from moto's memory."""
     from moto.ssm.models import ssm_backends
 
-    parameter = ssm_backends[ACCOUNT][REGION].get_parameter(RELEASE_PARAMETER)
+    parameter = ssm_backends[ACCOUNT][REGION].get_parameter(WANTED_PARAMETER)
     return ("", 0) if parameter is None else (str(parameter.value), int(parameter.version))
 
 

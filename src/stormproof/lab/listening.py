@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import urllib.error
-
-import psutil
 
 from stormproof.faults.direct import open_direct
 from stormproof.lab.topology import Address
@@ -26,10 +26,11 @@ def is_open(address: Address) -> bool:
         return probe.connect_ex((address.host, address.port)) == 0
 
 
-def listens(pid: int) -> bool:
-    """Whether the process has a TCP socket that listens: which of two that share a port, no connect could tell."""
+def says_so(child: subprocess.Popen[bytes]) -> bool:
+    """Whether a child that was started with pipes has said anything: a shop process does when it listens."""
+    assert child.stdout is not None
+    os.set_blocking(child.stdout.fileno(), False)
     try:
-        connections = psutil.Process(pid).net_connections(kind="tcp")
-    except psutil.NoSuchProcess:
+        return bool(os.read(child.stdout.fileno(), 4096))
+    except BlockingIOError:
         return False
-    return any(connection.status == psutil.CONN_LISTEN for connection in connections)

@@ -76,7 +76,7 @@ class Rollout:
             self._begin_next(now)
 
     def document(self) -> dict[str, Any]:
-        """As it stands in `DEPLOYMENT_PARAMETER`."""
+        """As it stands in `STATUS_PARAMETER`."""
         counts = {name: list(self.serving.values()).count(name) for name in sorted(set(self.serving.values()))}
         return {"wanted": self._wanted, "version": self._version, "state": str(self.state), "instances": counts}
 

@@ -10,16 +10,17 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from stormproof.lab.builds import BUILDS, FIRST, Build
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
 from stormproof.lab.picture import PLACEHOLDER, PictureFailedError, make_picture
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
-from stormproof.lab.releases import FIRST, RELEASES, Release
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.topology import Address
 from stormproof.lab.variants import VARIANTS, Variant, variant_named
@@ -42,13 +43,13 @@ class Shop:
         *,
         instance_id: str,
         zone: str,
-        release: Release,
+        build: Build,
         recommendations: Recommendations,
         cart: Cart,
         placeholders: bool,
     ) -> None:
-        self._identity = {"x-zone": zone, "x-instance": instance_id, "x-release": release.name}
-        self._release = release
+        self._identity = {"x-zone": zone, "x-instance": instance_id, "x-build": build.name}
+        self._build = build
         self._recommendations, self._cart, self._placeholders = recommendations, cart, placeholders
 
     def app(self) -> web.Application:
@@ -86,7 +87,7 @@ class Shop:
     def _failure(self, request: web.Request) -> web.Response | None:
         """What a build that fails answers; None for one that does not."""
         is_check = request.path == "/healthz"
-        status = self._release.health_status if is_check else self._release.pages_status
+        status = self._build.health_status if is_check else self._build.pages_status
         return None if status is None else web.json_response({"error": "this build is broken"}, status=status)
 
     async def _home(self, request: web.Request) -> web.Response:
@@ -159,14 +160,20 @@ async def _serve(options: argparse.Namespace) -> None:
     shop = Shop(
         instance_id=options.instance,
         zone=options.zone,
-        release=RELEASES[options.release],
+        build=BUILDS[options.build],
         recommendations=Recommendations(
             url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
         ),
         cart=build_cart(url=options.cart, instance_id=options.instance, variant=variant),
         placeholders=variant.placeholders,
     )
-    await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)])
+    await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)], listening=_say_so)
+
+
+def _say_so() -> None:
+    """For a supervisor that has started us beside another process at the same address: no connect could tell."""
+    with contextlib.suppress(OSError):  # nobody may be there to hear it
+        os.write(1, b"listening\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -175,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("instance", "zone", "host", "recommendations", "cart"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--release", choices=sorted(RELEASES), default=FIRST.name)
+    parser.add_argument("--build", choices=sorted(BUILDS), default=FIRST.name)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
     asyncio.run(_serve(parser.parse_args(arguments)))
 

@@ -24,13 +24,13 @@ import psutil
 
 from stormproof.errors import FaultError, LabError, StormproofError
 from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.lab.builds import BUILDS, FIRST
 from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
-from stormproof.lab.listening import answers, is_open, listens
+from stormproof.lab.listening import answers, is_open, says_so
 from stormproof.lab.network_cut import NetworkCut
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
-from stormproof.lab.releases import FIRST, RELEASES
 from stormproof.lab.replacements import Replacements
 from stormproof.lab.rollout import Rollout
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
@@ -84,7 +84,7 @@ class Supervisor:
         self._admin = EnvoyAdmin(url=self._topology.admin.url, node_id=self._topology.lab_id)
         self._health: dict[str, bool] = {}  # as the balancer said last
         self._places = {instance.id: instance for instance in self._topology.instances}
-        self._rollout = Rollout(self, instances=list(self._places), policy=self._variant.release, known=list(RELEASES))
+        self._rollout = Rollout(self, instances=list(self._places), policy=self._variant.release, known=list(BUILDS))
         self._deployment_told: dict[str, Any] = {}
         self._replacements = Replacements(
             places=self._places, boot_s=self._variant.fleet.boot_s, start=self._start_shop, end=self._end_shop
@@ -156,11 +156,12 @@ class Supervisor:
             _python(
                 "shop",
                 *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
-                *("--release", release or self._rollout.serving.get(instance.id, FIRST.name)),
+                *("--build", release or self._rollout.serving.get(instance.id, FIRST.name)),
                 *("--host", address.host, "--port", str(address.port)),
                 *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
             ),
             log=instance.name,
+            pipes=bool(name),
         )
 
     def _spawn(
@@ -310,7 +311,7 @@ class Supervisor:
     def listens(self, instance: str) -> bool | None:
         """Whether the new process does."""
         child = self._children.get(instance + _NEXT)
-        return None if child is None else listens(child.pid)
+        return None if child is None else says_so(child)
 
     def take_over(self, instance: str) -> None:
         """The new process is the instance's from now on; the old one is killed."""

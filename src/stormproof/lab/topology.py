@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import stormproof
-from stormproof.lab.releases import BROKEN, DEPLOYMENT_PARAMETER, RELEASE_PARAMETER
+from stormproof.lab.builds import BROKEN, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.variants import variant_named
 from stormproof.model.environment import Aws, Dependency, Deployment, Environment, Fleet, Instance, Proxy
 
@@ -284,9 +284,7 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             for zone in ZONES
         },
         dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
-        deployment=Deployment(
-            parameter=RELEASE_PARAMETER, status_parameter=DEPLOYMENT_PARAMETER, broken=(BROKEN.name,)
-        ),
+        deployment=Deployment(parameter=WANTED_PARAMETER, status_parameter=STATUS_PARAMETER, broken=(BROKEN.name,)),
         fleet=Fleet(role_arn=FLEET_ROLE, client=FLEET_CLIENT, dependency="ec2", fis_role_arn=FIS_ROLE),
         target_names={i.address.text: i.id for i in instances},
         variant=topology.variant,
@@ -319,7 +317,7 @@ def _source_digest() -> str:
     """What the workload's own code is, so that two runs can be said to have tested the same shop."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("cart.py", "dependency.py", "recommendations.py", "releases.py", "shop.py"):
+    for name in ("builds.py", "cart.py", "dependency.py", "recommendations.py", "shop.py"):
         digest.update((here / name).read_bytes())
     return digest.hexdigest()[:12]
 

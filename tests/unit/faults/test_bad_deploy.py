@@ -15,7 +15,9 @@ from stormproof.faults.protocol import Seen
 from stormproof.model.environment import Deployment
 from support.planning import make_environment
 
-DEPLOYMENT = Deployment(parameter="/shop/release", status_parameter="/shop/deployment", broken=("2-bad", "3-bad"))
+DEPLOYMENT = Deployment(
+    parameter="/deployment/shop/wanted", status_parameter="/deployment/shop/status", broken=("2-bad", "3-bad")
+)
 ENVIRONMENT = dataclasses.replace(make_environment(), deployment=DEPLOYMENT)
 
 
@@ -51,7 +53,7 @@ def servers() -> Iterator[list[tuple[str, dict[str, object]]]]:
 
             def do_GET(self) -> None:
                 self.send_response(int(str(self.own["status"])))
-                self.send_header("x-release", str(self.own["release"]))
+                self.send_header("x-build", str(self.own["release"]))
                 self.send_header("content-length", "0")
                 self.end_headers()
 

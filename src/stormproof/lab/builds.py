@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # In SSM: what is wanted (anybody may set it), and what the deployment says of itself (JSON; only it writes there).
-RELEASE_PARAMETER = "/shop/release"
-DEPLOYMENT_PARAMETER = "/shop/deployment"
+WANTED_PARAMETER = "/deployment/shop/wanted"
+STATUS_PARAMETER = "/deployment/shop/status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Build:
     """One build of the shop."""
 
     name: str
@@ -19,8 +19,8 @@ class Release:
     pages_status: int | None = None
 
 
-FIRST = Release(name="1.0.0")
+FIRST = Build(name="1.0.0")
 # Starts and listens like any other: only who asks whether it is well, or uses it, finds out.
-BROKEN = Release(name="1.1.0-broken", health_status=503, pages_status=500)
+BROKEN = Build(name="1.1.0-broken", health_status=503, pages_status=500)
 
-RELEASES = {release.name: release for release in (FIRST, BROKEN)}
+BUILDS = {build.name: build for build in (FIRST, BROKEN)}
