@@ -52,8 +52,10 @@ def page(module: Any) -> str:
         "| gate | shown by | what is shown |",
         "| --- | --- | --- |",
     ]
+    cases = [module.KIND, *(f"{module.KIND}-{mode}" for mode in getattr(module, "MODE_EXAMPLES", {}))]
     for gate, test, what in MATURITY:
-        lines.append(f"| {gate} | [`{test}[{module.KIND}]`](../../../{CATALOGUE_TEST}) | {what} |")
+        shown = ", ".join(f"[`{test}[{case}]`](../../../{CATALOGUE_TEST})" for case in cases)
+        lines.append(f"| {gate} | {shown} | {what} |")
     experiments = _experiments(module.KIND)
     shown = ", ".join(f"[{slug}](../../../experiments/{slug}/notes.md)" for slug in experiments) or "none yet"
     what = "held on hardened, refuted on naive, invalid as no-op: `make controls`"

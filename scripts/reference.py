@@ -157,6 +157,7 @@ def _written(schema: Mapping[str, Any]) -> tuple[str, Callable[[Any], str]]:
         (quantity.Duration, "a duration, `15s`", quantity.format_duration),
         (quantity.Rate, "a rate, `150/s`", quantity.format_rate),
         (quantity.Share, "a share, `99.5%`", quantity.format_share),
+        (quantity.Size, "a size, `4MiB`", quantity.format_size),
     ]
     for kind, shape, show in quantities:
         if schema.get("pattern") == TypeAdapter(kind).json_schema()["pattern"]:

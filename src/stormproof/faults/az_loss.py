@@ -66,24 +66,24 @@ class Arguments(BaseModel):
         description="power: the instances are stopped; network: a network ACL denies everything, connections hang; "
         "slow: everything answers, but late",
     )
-    latency: Duration | None = Field(
-        default=None,
-        description=f"slow only: how much later answers come, on average; {LATENCY_S * 1000:g}ms unless said otherwise",
+    latency: Duration = Field(
+        default=LATENCY_S,
+        description="slow only: how much later answers come, on average",
         ge=LATENCY_MIN_S,
         le=LATENCY_MAX_S,
     )
-    lease: Duration | None = Field(
-        default=None,
-        description=f"slow only: after this long it ends by itself, whatever happens; {LEASE_S / 60:g}m unless said"
-        " otherwise",
+    lease: Duration = Field(
+        default=LEASE_S,
+        description="slow only: after this long it ends by itself, whatever happens",
         ge=LEASE_S_MIN,
         le=LEASE_S_MAX,
     )
 
     @model_validator(mode="after")
     def _only_slow_is_late(self) -> Arguments:
-        if self.mode != "slow" and (self.latency is not None or self.lease is not None):
-            raise ValueError(f"latency and lease: expected only with mode slow, got mode {self.mode}")
+        given = {"latency", "lease"} & self.model_fields_set
+        if self.mode != "slow" and given:
+            raise ValueError(f"no {' and no '.join(sorted(given))} with mode {self.mode}: that is for mode slow")
         return self
 
 
@@ -111,8 +111,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
     if arguments.mode != "power":
         bound["mode"] = arguments.mode
     if arguments.mode == "slow":
-        bound["latency_s"] = LATENCY_S if arguments.latency is None else arguments.latency
-        bound["lease_s"] = LEASE_S if arguments.lease is None else arguments.lease
+        bound |= {"latency_s": arguments.latency, "lease_s": arguments.lease}
         configuration = lab_configuration(environment)
     fault = bind(bound, configuration)
     return ResolvedFault(

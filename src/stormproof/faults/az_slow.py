@@ -12,9 +12,9 @@ from stormproof.faults.instances import identify_lab
 from stormproof.faults.protocol import Look
 from stormproof.faults.slowness import look_for_slowness
 
-LATENCY_MIN_S, LATENCY_MAX_S = 0.1, 1.0  # less is lost in noise; more would take too long to be seen gone
+LATENCY_MIN_S, LATENCY_MAX_S = 0.1, 0.6  # less is lost in noise; more would take too long to be seen gone
 # How long a process runs in each cycle: long enough for the requests that have come in meanwhile, and for a dependency.
-RUNNING_S_MAX = 0.08
+RUNNING_S_MAX = 0.25
 SLOW_SHARE = 0.5  # of the latency: whoever waited as long has met it
 
 

@@ -1,6 +1,6 @@
 """Instances starved of CPU, never the machine: their processes may run for a small part of the time only.
 
-A companion stops and continues the process (SIGSTOP, SIGCONT) so that it gets its share of every 300 ms. That is how a
+A companion stops and continues the process (SIGSTOP, SIGCONT) so that it gets its share of every 250 ms. That is how a
 container fares that has used up its quota, and much like an instance out of CPU credits; unlike there, time that the
 process does not use is lost. Nothing is burnt: other processes have more of the machine, not less. Why not load:
 docs/adr/0016-process-faults.md.
@@ -37,9 +37,10 @@ UNDONE_BY = (
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {"zone": "a", "cpu": "5%"}
 
-PERIOD_S = 0.3  # as long as the hardened lab's health check waits: starved instances mostly pass it
+PERIOD_S = 0.25  # less than the hardened lab's health check waits: starved instances pass it
 CPU_MIN, CPU_MAX = 0.01, 0.2  # above, most answers are not late enough to be told from those of a busy machine
-SLOW_SHARE = 0.25  # of the time that the process is stopped: whoever waited as long has met it
+# Of the time that the process is stopped: what waited as long has met it. An unhurried call of ours, and a sample.
+CALL_SLOW_SHARE, SAMPLE_SLOW_SHARE = 0.25, 0.4
 
 
 class Arguments(InstanceArguments):
@@ -104,7 +105,8 @@ class CpuStress:
     @property
     def effect(self) -> dict[str, Any]:
         """A share of the zone's samples comes late, and none of the other zones'."""
-        return {"kind": "zone-slowed", "zone": self.zone, "slow_ms": round(self._slow_s * 1000, 3)}
+        slow_ms = round(SAMPLE_SLOW_SHARE * self._stopped_s * 1000, 3)
+        return {"kind": "zone-slowed", "zone": self.zone, "slow_ms": slow_ms}
 
     def identify(self) -> None:
         """The lab is the plan's; processes are known by what they serve, and by number and start time."""
@@ -121,7 +123,7 @@ class CpuStress:
 
     def look(self) -> Look:
         """Time calls to each instance."""
-        return look_for_slowness(self.urls, cycle_s=PERIOD_S, slow_s=self._slow_s)
+        return look_for_slowness(self.urls, cycle_s=PERIOD_S, slow_s=CALL_SLOW_SHARE * self._stopped_s)
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """End the companion; the processes go on."""
@@ -130,10 +132,6 @@ class CpuStress:
     @property
     def _stopped_s(self) -> float:
         return (1 - self.cpu) * PERIOD_S
-
-    @property
-    def _slow_s(self) -> float:
-        return SLOW_SHARE * self._stopped_s
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> CpuStress:

@@ -4,7 +4,7 @@
 started by `companion`. Ends when its lease is over, when it is told to, or when none of the processes is left;
 whichever it is, those that it has stopped go on. If it is killed, whoever undoes the fault lets them go on.
 
-Several processes are not stopped in step: their turns are spread over the cycle.
+Several processes are stopped together at first, and from then on not in step: their turns are spread over the cycle.
 """
 
 from __future__ import annotations
@@ -72,11 +72,16 @@ class Turns:
     process: psutil.Process
     stopped_s: float
     running_s: float
-    next_at: float
+    next_at: float = 0.0
     is_stopped: bool = False
     gone: bool = False
     _since: float = field(default=0.0)
     _debt_s: float = 0.0  # how much longer than its due it has run: we are woken late on a busy machine
+
+    def begin(self, now: float, *, sooner_by: float) -> None:
+        """Stop it at once, and for the first time shorter, by a share of the usual."""
+        self.take(now)
+        self.next_at = now + self.stopped_s * (1 - sooner_by)
 
     def take(self, now: float) -> None:
         """Stop it, or let it go on."""
@@ -132,14 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stopped_s, running_s = options.stopped_ms / 1000, options.running_ms / 1000
     if not found or not companion.begin():
         return
-    now = time.monotonic()
-    cycle_s = stopped_s + running_s
-    turns = [
-        Turns(process=process, stopped_s=stopped_s, running_s=running_s, next_at=now + number * cycle_s / len(found))
-        for number, process in enumerate(found)
-    ]
+    turns = [Turns(process=process, stopped_s=stopped_s, running_s=running_s) for process in found]
+    begun = time.monotonic()
+    for number, one in enumerate(turns):
+        one.begin(begun, sooner_by=number / len(turns))
     companion.say_begun()
-    play(turns, until=now + options.lease_s)
+    play(turns, until=begun + options.lease_s)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from stormproof.faults import aws
 from stormproof.faults.direct import open_direct
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.lab.health import target_health
+from stormproof.lab.process_condition import process_faults
 from stormproof.lab.processes import ProcessIdentity
 from stormproof.lab.state import LabFolder, LabRecord, read_record
 from stormproof.lab.topology import Topology
@@ -42,7 +43,8 @@ def snapshot(environment: Environment) -> dict[str, Any]:
     digest of every configuration file. ``health``: what the balancer says. ``instances``, ``networks``: what the
     control plane says (state, subnet, security groups, tags; the rules of each ACL, and which subnet has which).
     ``releases``: the release that is wanted, and what the deployment says of itself. ``experiments``: what FIS runs.
-    ``processes``: alive or stopped, niceness, control group, limits and children of each. Raises `LabError` when
+    ``processes``: alive or stopped, niceness, control group, limits and children of each. ``done_to_processes``: who
+    holds them back, or kills them. Raises `LabError` when
     *environment* is not a lab that is up.
     """
     directory, record = _find(environment)
@@ -60,6 +62,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
         "releases": _releases(environment),
         "experiments": _experiments(environment),
         "processes": {name: _process(identity) for name, identity in sorted(record.processes.items())},
+        "done_to_processes": [fault["what"] for fault in process_faults(record, ())],
     }
 
 

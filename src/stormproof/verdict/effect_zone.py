@@ -73,15 +73,19 @@ def _stands_out(
 
 
 def _masks(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> tuple[Mask, Mask, Mask]:
-    """The samples of the effect's zone, those of the steady phase, those scheduled while the fault was in force."""
+    """The samples of the effect's zone, those of the steady phase, those scheduled while the fault was in force.
+
+    In force is from the act on, not from when it was felt: by then a workload that defends itself may ask the zone no
+    more.
+    """
     at = evidence.samples["scheduled_at"].to_numpy(dtype=np.float64, na_value=np.nan)
     steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
     _, end_s = in_force(confirmation, evidence)
-    felt_s = confirmation.felt_at or 0.0  # nothing has to settle: whoever asks from here on meets the fault
+    begin_s = evidence.acted.get(confirmation.fault_id, confirmation.felt_at or 0.0)
     return (
         _zones(evidence.samples) == str(effect.get("zone")),
         (at >= steady_start) & (at < steady_end),
-        (at >= felt_s) & (at < end_s),
+        (at >= begin_s) & (at < end_s),
     )
 
 

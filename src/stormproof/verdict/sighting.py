@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stormproof.model.hypothesis import Phase
@@ -23,6 +23,7 @@ class Evidence:
     samples: pd.DataFrame
     arrivals: pd.DataFrame | None
     windows: Mapping[str, tuple[float, float]]
+    acted: Mapping[str, float] = field(default_factory=dict)  # fault_id → Unix s: the instant after the act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

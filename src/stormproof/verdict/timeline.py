@@ -29,6 +29,7 @@ class Timeline:
     windows: Mapping[str, tuple[float, float]]
     confirmations: tuple[Confirmation, ...]
     effects: Mapping[str, Mapping[str, Any]]  # fault_id → what the workload must show
+    acted: Mapping[str, float]  # fault_id → Unix s: the instant after the act
     denied: frozenset[str]  # fault_ids that somebody looked for and did not see, or could not inject
     not_gone: frozenset[str]  # fault_ids that somebody looked for after the undo and still saw
     onset_slack_s: float  # from the last canary that saw the first fault's target whole to the first that did not
@@ -70,6 +71,7 @@ def read_timeline(events: Sequence[Event], *, last_scheduled_s: float | None = N
             if confirmation.gone is False
             and any(row["event"] == names.FAULT_NOT_GONE for row in _by_fault(events)[confirmation.fault_id])
         ),
+        acted={str(row["fault_id"]): float(row["at"]) for row in events if row["event"] == names.FAULT_INJECTED},
         effects={fault_id: _effect(rows) for fault_id, rows in _by_fault(events).items()},
         onset_slack_s=max(0.0, float(first_felt["at"]) - _onset(first_felt)) if first_felt else 0.0,
         abort=abort,

@@ -74,7 +74,7 @@ def _faults(run: RunEvidence) -> list[Check]:
             return []
         return [Check(name=FELT, ok=False, reason="no fault was ever injected")]
     checks = _never_injected(run)
-    evidence = Evidence(samples=run.samples, arrivals=run.arrivals, windows=timeline.windows)
+    evidence = Evidence(samples=run.samples, arrivals=run.arrivals, windows=timeline.windows, acted=timeline.acted)
     for confirmation in timeline.confirmations:
         if not confirmation.felt and timeline.abort is not None and confirmation.fault_id not in timeline.denied:
             continue  # the abort came before anyone could see it

@@ -40,7 +40,7 @@ class Signalled:
 
 
 def turns_of(process: Signalled) -> duty_cycle.Turns:
-    return duty_cycle.Turns(process=cast("psutil.Process", process), stopped_s=0.9, running_s=0.1, next_at=0.0)
+    return duty_cycle.Turns(process=cast("psutil.Process", process), stopped_s=0.9, running_s=0.1)
 
 
 def test_stop_and_go_on_in_turn() -> None:
@@ -54,6 +54,17 @@ def test_stop_and_go_on_in_turn() -> None:
 
     assert process.told == [signal.SIGSTOP, signal.SIGCONT, signal.SIGSTOP, signal.SIGCONT]
     assert ends == pytest.approx([0.9, 1.0, 1.9, 2.0])
+
+
+def test_several_are_stopped_together_at_first() -> None:
+    """All stand still at once; then each goes on at a time of its own."""
+    processes = [Signalled(), Signalled(), Signalled()]
+    turns = [turns_of(process) for process in processes]
+    for number, one in enumerate(turns):
+        one.begin(0.0, sooner_by=number / len(turns))
+
+    assert [process.told for process in processes] == [[signal.SIGSTOP]] * 3
+    assert [one.next_at for one in turns] == pytest.approx([0.9, 0.6, 0.3])
 
 
 def test_time_that_it_had_too_much_is_taken_back() -> None:

@@ -42,10 +42,11 @@ def stretch(start_s: float, zone: str, n: int, **changed: Any) -> pd.DataFrame:
     return frame
 
 
-def sight(effect: dict[str, Any], frames: Sequence[pd.DataFrame]) -> Sighting:
+def sight(effect: dict[str, Any], frames: Sequence[pd.DataFrame], acted_at: float = 10.0) -> Sighting:
     """The sighting of *effect* in these samples."""
     samples = pd.concat([frame.astype({"zone": str, "endpoint": str}) for frame in frames], ignore_index=True)
-    return effect_seen(effect, CONFIRMATION, Evidence(samples=samples, arrivals=None, windows=WINDOWS))
+    evidence = Evidence(samples=samples, arrivals=None, windows=WINDOWS, acted={"1": acted_at, "2": 0.0})
+    return effect_seen(effect, CONFIRMATION, evidence)
 
 
 def history(*, before: int = 0, during: int = 0, others: int = 0, n: int = 100, **changed: Any) -> list[pd.DataFrame]:
@@ -117,6 +118,16 @@ def test_without_something_to_compare_nothing_is_seen(
     found = sight(effect, frames)
     assert found.seen is False
     assert says in found.reason
+
+
+def test_the_fault_is_in_force_from_the_act_on() -> None:
+    """A zone that nobody asks any more once it was seen to be slow was slow when it was asked last."""
+    early = stretch(10, "a", 8, hit=6, service_ms=150.0)
+    early["scheduled_at"] = np.linspace(10.1, 10.9, 8)
+    frames = [stretch(0, "a", 100), stretch(0, "b", 200), early, stretch(10, "b", 200)]
+
+    assert sight(SLOWED, frames, acted_at=10.05).seen is True
+    assert sight(SLOWED, frames, acted_at=10.95).seen is False
 
 
 def test_after_the_undo_it_is_too_late() -> None:
