@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from stormproof.faults import activity, catalogue
+from stormproof.faults import activity, aws, catalogue
 from stormproof.faults.ledger import Ledger
 from stormproof.record import events
 
@@ -126,9 +126,7 @@ def main() -> int:
     config = json.loads(Path(sys.argv[1]).read_text())
     for kind in catalogue.KINDS:
         catalogue.module(kind)
-    import boto3  # noqa: F401 - the undo must not wait for it
-    import chaosaws.ec2.actions  # noqa: F401
-
+    aws.warm_up()
     now = time.monotonic()
     watchdog = Watchdog(
         ledger=Path(config["ledger"]),
