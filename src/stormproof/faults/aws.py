@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
 import threading
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from stormproof.errors import IdentityError
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from botocore.client import BaseClient
+    from botocore.loaders import Loader
 
 _ENVIRONMENT_LOCK = threading.RLock()
 # What a client of the lab is called by: never real, so that nothing real can be reached by accident.
@@ -68,9 +71,13 @@ def _changed_environment(configuration: Mapping[str, Any]) -> Iterator[None]:
         if endpoint and is_loopback(str(endpoint))
         else {}
     )
+    import boto3
+
     before = {key: os.environ.get(key) for key in values}
     os.environ.update(values)
     try:
+        if boto3.DEFAULT_SESSION is None:  # chaosaws would make one, and keep it, just the same
+            boto3.DEFAULT_SESSION = _session(str(configuration["aws_region"]))
         yield
     finally:
         for key, value in before.items():
@@ -78,6 +85,44 @@ def _changed_environment(configuration: Mapping[str, Any]) -> Iterator[None]:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
+
+
+@functools.cache
+def _descriptions() -> Loader:
+    """What botocore knows of the services: megabytes of JSON for EC2 alone, read once a process and not once a session.
+
+    Nothing of an identity is in it: credentials stay with each session.
+    """
+    from botocore.loaders import create_loader
+
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
+
+
+def _session(region: str, credentials: Mapping[str, str] | None = None) -> Session:
+    import boto3
+    import botocore.session
+
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _descriptions())
+    session = boto3.Session(
+        botocore_session=core,
+        region_name=region,
+        aws_access_key_id=credentials["AccessKeyId"] if credentials else None,
+        aws_secret_access_key=credentials["SecretAccessKey"] if credentials else None,
+        aws_session_token=credentials["SessionToken"] if credentials else None,
+    )
+    paths = _descriptions().search_paths
+    paths[:] = dict.fromkeys(paths)  # every session of boto3's adds the same one
+    return session
+
+
+def warm_up() -> None:
+    """Do now what the first clients of a process would have to: half a second that an undo need not wait for."""
+    import chaosaws.ec2.actions  # noqa: F401
+
+    nowhere = {"aws_region": "us-east-1", "aws_endpoint_url": "http://127.0.0.1:9"}
+    for service in ("sts", "ec2"):
+        client(service, nowhere)
 
 
 def client(
@@ -92,17 +137,11 @@ def client(
 
     *credentials* are those of a role, as STS gives them; without any, the process's own.
     """
-    import boto3
     from botocore.config import Config
 
     endpoint = configuration.get("aws_endpoint_url")
     with aws_environment(configuration):
-        session = boto3.Session(
-            region_name=str(configuration["aws_region"]),
-            aws_access_key_id=credentials["AccessKeyId"] if credentials else None,
-            aws_secret_access_key=credentials["SecretAccessKey"] if credentials else None,
-            aws_session_token=credentials["SessionToken"] if credentials else None,
-        )
+        session = _session(str(configuration["aws_region"]), credentials)
         return session.client(  # type: ignore[call-overload,no-any-return]
             service,
             endpoint_url=endpoint or None,

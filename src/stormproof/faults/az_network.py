@@ -2,8 +2,8 @@
 
 The subnets of the zone's instances get a network ACL without entries, which denies everything. That is also how a zone
 is cut off for an exercise on AWS; unlike a real loss of network it spares what is not in those subnets. In the lab the
-supervisor makes the ACL true at the sockets (docs/adr/0012-zone-faults.md); traffic between instances of the zone, which
-a NACL lets pass within a subnet, does not exist there.
+supervisor makes the ACL true at the sockets (docs/adr/0012-zone-faults.md); traffic between instances of the zone,
+which a NACL lets pass within a subnet, does not exist there.
 """
 
 from __future__ import annotations

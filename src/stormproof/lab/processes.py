@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 
 import psutil
 
+from stormproof.kinship import die_with_parent
+
 # A process is the recorded one if it started when that one did; psutil derives the time from the boot time, which
 # moves a little with the clock.
 _SAME_START_S = 1.0
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-# Loaded here, because between fork and exec nothing may be imported.
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +58,34 @@ class Owner(ProcessIdentity):
         return cls(pid=os.getpid(), started_s=psutil.Process().create_time())
 
 
-def die_with_parent() -> None:
-    """Ask Linux for SIGKILL when the parent's main thread ends, however it ends; elsewhere does nothing.
+@dataclass(slots=True)
+class Adopted:
+    """A process that another one forked and that is our child by now (`kinship.adopt_orphans`); used like a `Popen`."""
 
-    For ``preexec_fn``: the parent is single-threaded.
-    """
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    pid: int
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """How it ended, None while it runs."""
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Until it has ended; raises `subprocess.TimeoutExpired`."""
+        give_up_at = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > give_up_at:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.005)
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended: then its number may be another's."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def spawn(
@@ -77,6 +96,7 @@ def spawn(
     pipes: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start a child that dies with us; its output goes to *log*, with *pipes* its stdin and stdout to us."""
+    parent = os.getpid()
     with log.open("ab") as sink:
         return subprocess.Popen(  # noqa: S603 - our own interpreter or the wheel's Envoy, arguments from the topology
             list(command),
@@ -84,7 +104,7 @@ def spawn(
             stdout=subprocess.PIPE if pipes else sink,
             stderr=sink,
             env=dict(environment),
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509 - the supervisor has one thread
         )
 
 

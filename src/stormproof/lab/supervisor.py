@@ -24,13 +24,15 @@ import psutil
 
 from stormproof.errors import FaultError, LabError, StormproofError
 from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.kinship import adopt_orphans
 from stormproof.lab.builds import BUILDS, FIRST
 from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
 from stormproof.lab.envoy_egress import watched_files
+from stormproof.lab.forge import SHOP, Forge
 from stormproof.lab.health import target_health
 from stormproof.lab.listening import answers, is_open, says_so
 from stormproof.lab.network_cut import NetworkCut
-from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
+from stormproof.lab.processes import Adopted, Owner, ProcessIdentity, child_environment, spawn
 from stormproof.lab.replacements import Replacements
 from stormproof.lab.rollout import Rollout
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
@@ -65,7 +67,8 @@ class Supervisor:
         self._variant = variant_named(variant)
         self._reservations = Reservations()
         self._topology = choose_topology(variant, self._reservations)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, subprocess.Popen[bytes] | Adopted] = {}
+        self._forge: Forge | None = None
         self._identities: dict[str, ProcessIdentity] = {}
         self._wanted: set[str] = set()  # instances that the control plane calls running
         self._cut_off: set[str] = set()  # instances whose subnet's ACL lets nothing pass
@@ -96,8 +99,10 @@ class Supervisor:
         """Everything up and answering; raises `LabError` with the log of what did not."""
         self._write_files()
         self._wanted = {instance.id for instance in self._topology.instances}
+        self._start_forge()
         self._start_control_plane()
         self._spawn("dependencies", _python("dependency", str(self._folder.path)))
+        self._wait("the forge", lambda: self._forge is None or self._forge.is_ready())
         for instance in self._topology.instances:
             self._start_shop(instance)
         # Envoy last: its first health check then finds servers, and need not wait for the second.
@@ -148,30 +153,40 @@ class Supervisor:
             ],
         )
 
+    def _start_forge(self) -> None:
+        """Where orphans cannot be adopted every shop is started from nothing."""
+        if adopt_orphans():
+            self._forge = Forge(self._spawn("forge", Forge.command(), pipes=True))
+
     def _start_shop(self, instance: ShopInstance, *, name: str = "", release: str = "") -> None:
         """The process of *instance*: the one that serves, with the release that it has, unless said otherwise."""
         proxies, address = self._topology.proxies, instance.address
-        self._spawn(
-            name or instance.id,
-            _python(
-                "shop",
-                *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
-                *("--build", release or self._rollout.serving.get(instance.id, FIRST.name)),
-                *("--host", address.host, "--port", str(address.port)),
-                *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
-            ),
-            log=instance.name,
-            pipes=bool(name),
-        )
+        arguments = [
+            *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
+            *("--build", release or self._rollout.serving.get(instance.id, FIRST.name)),
+            *("--host", address.host, "--port", str(address.port)),
+            *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
+        ]
+        if name:  # beside another process at the same address: it says on a pipe of ours when it listens
+            self._spawn(name, [sys.executable, "-m", SHOP, *arguments], log=instance.name, pipes=True)
+            return
+        child = self._forge.shop(arguments, self._folder.log(instance.name)) if self._forge else None
+        if child is not None:
+            self._enter(instance.id, child)
+        else:
+            self._spawn(instance.id, [sys.executable, "-m", SHOP, *arguments], log=instance.name)
 
     def _spawn(
         self, name: str, command: Sequence[str], *, log: str | None = None, pipes: bool = False
     ) -> subprocess.Popen[bytes]:
         child = spawn(command, log=self._folder.log(log or name), environment=self._environment, pipes=pipes)
+        self._enter(name, child)
+        return child
+
+    def _enter(self, name: str, child: subprocess.Popen[bytes] | Adopted) -> None:
         self._children[name] = child
         self._identities[name] = ProcessIdentity.of(child.pid)
         self._record()
-        return child
 
     def _wait(self, what: str, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_WITHIN_S
@@ -311,7 +326,7 @@ class Supervisor:
     def listens(self, instance: str) -> bool | None:
         """Whether the new process does."""
         child = self._children.get(instance + _NEXT)
-        return None if child is None else says_so(child)
+        return says_so(child) if isinstance(child, subprocess.Popen) else None
 
     def take_over(self, instance: str) -> None:
         """The new process is the instance's from now on; the old one is killed."""
@@ -334,7 +349,7 @@ class Supervisor:
         self._identities.pop(instance_id, None)
         self._end(self._children.pop(instance_id, None))
 
-    def _end(self, child: subprocess.Popen[bytes] | None) -> None:
+    def _end(self, child: subprocess.Popen[bytes] | Adopted | None) -> None:
         if child is not None:
             child.kill()
             child.wait(timeout=10)
@@ -347,6 +362,8 @@ class Supervisor:
             del self._children[name]
             self._identities.pop(name, None)
             _log.warning("%s ended by itself with code %s", name, child.returncode)
+            if name == "forge":
+                self._forge = None  # shops are started from nothing from here on
             if name.endswith(_NEXT):
                 pass  # the rollout sees it, too
             elif name in _CRITICAL or not self._ready:
@@ -377,7 +394,7 @@ class Supervisor:
 
     def _tell_control_plane(self, document: dict[str, Any]) -> None:
         control_plane = self._children.get("control-plane")
-        if control_plane is None or control_plane.stdin is None:
+        if not isinstance(control_plane, subprocess.Popen) or control_plane.stdin is None:
             return
         try:
             control_plane.stdin.write(json.dumps(document).encode() + b"\n")

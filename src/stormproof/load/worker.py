@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import locust  # isort: skip  # must stay the first import, see above
 
-import ctypes
 import gc
 import logging
 import os
 import random
 import resource
-import signal
 import sys
 import time
 import traceback
@@ -30,6 +28,7 @@ from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
 from stormproof.errors import LoadError
+from stormproof.kinship import die_with_parent
 from stormproof.load import wire
 from stormproof.load.account import Account
 from stormproof.load.instrument import Recorder, RunClock, instrument_clients
@@ -38,7 +37,6 @@ from stormproof.record.rows import RowWriter
 
 log = logging.getLogger("stormproof.load")
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # What may wait for a conductor that does not read (stopped in a debugger, say) before aggregates are dropped.
 _PENDING_BYTES_MAX = 1 << 20
 
@@ -182,7 +180,10 @@ def prepare(config: wire.WorkerConfig) -> tuple[Recorder, Traffic, Account]:
 def main(argv: list[str]) -> int:
     """Run one worker to its end; 0 when it ended as told."""
     config = wire.WorkerConfig.from_json(Path(argv[1]).read_bytes())
-    _die_with(config.parent_pid)
+    if config.parent_pid is not None:
+        # SIGKILL: a locustfile in an endless loop hears nothing else. At most one flush interval of rows is lost.
+        # Where there is no such signal, and besides, the end of stdin ends the load.
+        die_with_parent(config.parent_pid)
     channel = Channel(0, _take_stdout())
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -225,16 +226,6 @@ def _take_stdout() -> int:
     protocol_fd = os.dup(1)
     os.dup2(2, 1)
     return protocol_fd
-
-
-def _die_with(parent_pid: int | None) -> None:
-    """Be killed when the conductor is (Linux). Elsewhere, and besides, the end of stdin ends the load."""
-    if parent_pid is None or not sys.platform.startswith("linux"):
-        return
-    # SIGKILL: a locustfile in an endless loop hears nothing else. At most one flush interval of rows is lost.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # it died before the line above
-        sys.exit(1)
 
 
 if __name__ == "__main__":

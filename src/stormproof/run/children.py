@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,15 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-def _die_with_parent(parent: int, with_signal: int) -> None:
-    """In the child, before exec: be sent *with_signal* when the parent dies (Linux; elsewhere stdin tells)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, with_signal)
-        if os.getppid() != parent:  # it died in between
-            os.kill(os.getpid(), with_signal)
+from stormproof.kinship import die_with_parent
 
 
 @dataclass(slots=True)
@@ -56,7 +47,7 @@ class Child:
             stderr=subprocess.STDOUT,
             env=dict(environment),
             start_new_session=True,
-            preexec_fn=lambda: _die_with_parent(parent, orphan_signal),  # noqa: PLW1509 - no threads hold locks we need: prctl and getppid only
+            preexec_fn=lambda: die_with_parent(parent, orphan_signal),  # noqa: PLW1509 - no threads hold locks we need: prctl and getppid only
         )
         return cls(name=name, process=process, log=log, _log_file=file)
 

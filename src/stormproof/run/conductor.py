@@ -39,6 +39,7 @@ LIVE_WINDOW_S = 2.0  # what the progress line averages over
 # The player starts this long before the steady window opens: imports take most of it.
 PLAYER_LEAD_S = 1.5
 PLAYER_ROLLBACK_S = 20.0  # on interruption: then the conductor undoes by itself
+WATCHDOG_TRIES_S = 90.0  # five of them, each as long as an undo may take to be seen, and the pauses between
 FINISH_LEASE_S = 120.0  # what the watchdog grants the undo before it takes over
 DRAIN_ON_ABORT_S = 1.0
 
@@ -267,12 +268,19 @@ class Conductor:
             self._guard.beat(FINISH_LEASE_S)
         undone = self._undo()
         if self._guard is not None:
-            self._guard.clean()
+            if undone:
+                self._guard.clean()
+            else:  # it tries again while the load and the probes end
+                self._guard.hand_over()
         self._stop_load()
         if self._prober is not None:
             code = self._prober.end(signal.SIGTERM, within_s=5)
             self._event("prober.ended", exit_code=code)
         self._gather_arrivals()
+        if not undone and self._guard is not None:
+            self.progress.say("undo     the watchdog tries again")
+            self._guard.wait(WATCHDOG_TRIES_S)
+            undone = self._settled()
         self._event(events.RUN_ENDED, at=time.time(), undone=undone)
         self.progress.close()
         return undone
@@ -287,14 +295,17 @@ class Conductor:
                 else self._player.collect(within_s=1)
             )
             self._event("player.ended", exit_code=code, interrupted=interrupted)
-        ledger = Ledger(self.run.ledger)
         try:
-            activity.undo_outstanding(ledger, events_path=self.run.events, who="conductor")
+            activity.undo_outstanding(Ledger(self.run.ledger), events_path=self.run.events, who="conductor")
         except StormproofError as error:  # another process holds the ledger: the load and the probes still have to end
             self.progress.say(f"NOT UNDONE by this run: {error}")
+        return self._settled()
+
+    def _settled(self) -> bool:
+        """Take in what was undone; whether nothing is left."""
         self._catch_up()
         outstanding.settle(self.run.ledger)
-        return not ledger.outstanding()
+        return not Ledger(self.run.ledger).outstanding()
 
     def _stop_load(self) -> None:
         if self._load is None:

@@ -101,6 +101,18 @@ class Guard:
             self.process.kill()
             self.process.wait()
 
+    def hand_over(self) -> None:
+        """Say that something could not be undone: from here on it is the watchdog's to try, again and again."""
+        self._tell("undo")
+
+    def wait(self, within_s: float) -> None:
+        """Until the watchdog that took over has no more to try; the ledger says what came of it."""
+        try:
+            self.process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def _tell(self, text: str) -> None:
         assert self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # it died: `alive` says so, and the run is aborted for it

@@ -4,12 +4,14 @@
 long to wait for the next one), ``player PID CREATED``, and at last ``clean``. When the pipe closes without ``clean``
 the conductor has died; when a beat is overdue it hangs; when the deadline has passed it is too late either way. Then
 the player is killed first, for a half-finished inject must not break again what is being put right, and the ledger is
-undone. It has its own session, so that neither the terminal's end nor the process group's reaches it, and imports
-everything before it says ``alive``, so that an undo starts at once.
+undone. With ``undo`` instead of ``clean`` the conductor says that it could not undo everything: it lives on to record
+that, and the undo is tried again here. It has its own session, so that neither the terminal's end nor the process
+group's reaches it, and imports everything before it says ``alive``, so that an undo starts at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -21,7 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from stormproof.faults import activity, catalogue
+from stormproof.errors import StormproofError
+from stormproof.faults import activity, aws, catalogue
 from stormproof.faults.ledger import Ledger
 from stormproof.record import events
 
@@ -43,6 +46,7 @@ class Watchdog:
     beat_due_mono_s: float
     players: list[tuple[int, float]] = field(default_factory=list)
     clean: bool = False
+    handed_over: bool = False
     _heard: bytes = b""
 
     def watch(self) -> str | None:
@@ -55,6 +59,8 @@ class Watchdog:
                 alive_at = now + ALIVE_EVERY_S
             if not self._listen():
                 return None if self.clean else "the conductor died"
+            if self.handed_over:
+                return "the conductor could not undo everything"
             if time.monotonic() > self.deadline_mono_s:
                 return "the deadline of the run has passed"
             if time.monotonic() > self.beat_due_mono_s:
@@ -64,16 +70,21 @@ class Watchdog:
     def rescue(self, why: str) -> bool:
         """Stop what may still break things, then undo; whether nothing is left."""
         begun = time.time()
-        events.record_event(self.events, events.ABORT, who="watchdog", reason=why, by="watchdog")
-        for pid, created in [self.conductor, *self.players]:
+        # One that has handed over lives, and tells of the run's end itself.
+        told = "watchdog.took_over" if self.handed_over else events.ABORT
+        events.record_event(self.events, told, who="watchdog", reason=why, by="watchdog")
+        for pid, created in self.players if self.handed_over else [self.conductor, *self.players]:
             _kill(pid, created)
         ledger = Ledger(self.ledger)
         for _ in range(TRIES):
-            activity.undo_outstanding(ledger, events_path=self.events, who="watchdog")
+            with contextlib.suppress(StormproofError):  # somebody else holds the ledger: perhaps to undo
+                activity.undo_outstanding(ledger, events_path=self.events, who="watchdog")
             if not ledger.outstanding():
                 break
             time.sleep(BETWEEN_TRIES_S)
         undone = not ledger.outstanding()
+        if self.handed_over:
+            return undone
         events.record_event(
             self.events, events.RUN_ENDED, who="watchdog", at=time.time(), undone=undone, noticed_at=begun
         )
@@ -97,6 +108,8 @@ class Watchdog:
                 self.players.append((int(pid), float(created)))
             case ["clean"]:
                 self.clean = True
+            case ["undo"]:
+                self.handed_over = True
 
 
 def _say(word: str) -> None:
@@ -126,9 +139,7 @@ def main() -> int:
     config = json.loads(Path(sys.argv[1]).read_text())
     for kind in catalogue.KINDS:
         catalogue.module(kind)
-    import boto3  # noqa: F401 - the undo must not wait for it
-    import chaosaws.ec2.actions  # noqa: F401
-
+    aws.warm_up()
     now = time.monotonic()
     watchdog = Watchdog(
         ledger=Path(config["ledger"]),
