@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormproof.analysis.block import block_count, block_of, ratio_variance, too_short
-from stormproof.analysis.distribution import binomial_quantile, student_t_quantile
+from stormproof.analysis.distribution import binomial_quantile, gamma_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.proportion import clopper_pearson, effective_n
 
@@ -27,9 +27,10 @@ BLOCK_MEANS = "block means, Student's t"
 FAILED_SHARE_MAX_OF_MEAN = 0.01  # more failures than this, and no mean bounds what users waited
 
 
+MEAN_N_MIN = 20  # fewer show neither a variance nor a tail
 READINGS = "sorted latencies"
-TAIL_INDEX_MIN = 2.0  # at or below it a mean has no variance, so no interval of Student's holds
-HEAVY = "the tail is too heavy for a mean to have an upper end; a quantile has one"
+TAIL_INDEX_MIN = 2.0  # unless the tail is surely lighter, a mean may have no variance, and Student's t no meaning
+HEAVY = "the tail may be too heavy for a mean to have an upper end; a quantile has one"
 
 
 def quantile_n_min(p: float) -> int:
@@ -110,10 +111,13 @@ def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The mean latency in ms of the window's requests; interval from the means of blocks, Student's t.
 
     With more than 1 % failed there is no upper end: how long those would have taken is not known. Nor is there one when
-    the tail is so heavy that a mean has no variance: the next request may be longer than all these together.
+    the tail may be so heavy that a mean has no variance: the next request may be longer than all these together.
     """
     if requests.n == 0:
         return no_estimate("no requests", method=BLOCK_MEANS)
+    if requests.n < MEAN_N_MIN:
+        reason = _too_few("a mean", MEAN_N_MIN, requests)
+        return no_estimate(reason, n=requests.n, method=BLOCK_MEANS)
     short = too_short(requests)
     if short:
         return no_estimate(short, n=requests.n, method=BLOCK_MEANS)
@@ -128,7 +132,7 @@ def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     between = ratio_variance(sums, counts)
     half = student_t_quantile(1 - tail, between.degrees) * math.sqrt(between.variance)
     lost = requests.n - requests.n_ok + requests.unattributed_failed
-    heavy = tail_index(requests.latency_ms) < TAIL_INDEX_MIN
+    heavy = tail_index_low(requests.latency_ms) < TAIL_INDEX_MIN
     unbounded = heavy or lost > FAILED_SHARE_MAX_OF_MEAN * (requests.n + requests.unattributed_failed)
     return _with_notes(
         requests,
@@ -144,11 +148,11 @@ def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     )
 
 
-def tail_index(latency_ms: Floats) -> float:
-    """How heavy the tail is: the exponent α of ``P(latency > x) ~ x^-α``, by Hill's estimator on the top twentieth.
+def tail_index_low(latency_ms: Floats) -> float:
+    """The lower 95 % confidence bound of the exponent α of a tail ``P(latency > x) ~ x^-α``.
 
-    Hill, Annals of Statistics 3 (1975). At least ten values; infinite where there are fewer than twenty, or where they
-    are all alike.
+    Hill's estimator (Annals of Statistics 3, 1975) on the top twentieth of the values, at least ten: of k excesses over
+    a threshold, ``k / α`` times the true α is gamma distributed. Infinite for fewer than twenty values, or equal ones.
     """
     n = len(latency_ms)
     if n < 20:
@@ -158,7 +162,7 @@ def tail_index(latency_ms: Floats) -> float:
     if largest[0] <= 0:
         return math.inf
     excess = float(np.log(largest[1:] / largest[0]).mean())
-    return 1 / excess if excess > 0 else math.inf
+    return gamma_quantile(0.05, top) / top / excess if excess > 0 else math.inf
 
 
 def _refuse_quantile(requests: Requests, p: float, method: str) -> Estimate | None:
@@ -168,12 +172,14 @@ def _refuse_quantile(requests: Requests, p: float, method: str) -> Estimate | No
         return None
     if requests.n == 0:
         return no_estimate("no requests", method=method)
+    return no_estimate(_too_few(f"p{p * 100:g}", n_min, requests), n=requests.n, method=method)
+
+
+def _too_few(what: str, n_min: int, requests: Requests) -> str:
     rate = requests.rate_per_s
-    return no_estimate(
-        f"p{p * 100:g} needs at least {n_min} requests for an interval, the window has {requests.n}; "
-        f"at {rate:.3g}/s that takes {n_min / rate:.0f} s",
-        n=requests.n,
-        method=method,
+    return (
+        f"{what} needs at least {n_min} requests for an interval, the window has {requests.n}; "
+        f"at {rate:.3g}/s that takes {n_min / rate:.0f} s"
     )
 
 
