@@ -95,7 +95,7 @@ def test_the_ratio_of_availabilities_covers_with_bursts() -> None:
             bad = np.repeat(rng.random(100) < 0.05, 45)
             ok = ~(bad & (rng.random(4500) < 0.4))
             requests = requests_of(np.full(4500, 20.0), ok, rate_per_s=150)
-            estimates.append(share_between_blocks(requests, ok))
+            estimates.append(share_between_blocks(requests, requests.block_ok()))
         found = ratio(*estimates)
         assert found.low is not None
         assert found.high is not None

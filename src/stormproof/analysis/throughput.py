@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
-from stormproof.analysis.block import block_count, block_of, ratio_variance, too_short
+from stormproof.analysis.block import block_count, ratio_variance, too_short
 from stormproof.analysis.distribution import student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.proportion import clopper_pearson
-from stormproof.analysis.requests import Requests
+from stormproof.analysis.window import Window
 
 METHOD = "block rates, Student's t, or Clopper–Pearson where wider"
 
 
-def throughput(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
+def throughput(requests: Window, *, tail: float = ALPHA_SIDE) -> Estimate:
     """Successes a second over the window; interval from the rates of equal blocks of time, Student's t, or
     from the share that succeeded where that is wider.
 
@@ -29,10 +29,9 @@ def throughput(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
         return no_estimate(short, n=requests.n, method=METHOD)
     blocks = block_count(requests.duration_s)
     seconds = np.full(blocks, requests.duration_s / blocks)
-    successes = np.bincount(block_of(requests, blocks)[requests.ok], minlength=blocks).astype(np.float64)
     # A steady schedule cut into blocks moves each count by up to one request: no variance is not no error.
     floor = blocks / 6 / requests.duration_s**2
-    between = ratio_variance(successes, seconds)
+    between = ratio_variance(requests.block_ok(), seconds)
     value = requests.n_ok / requests.duration_s
     half = student_t_quantile(1 - tail, between.degrees) * math.sqrt(max(between.variance, floor))
     # A few failures are too few for Student's t; of the requests that were sent, Clopper–Pearson knows the share.

@@ -46,7 +46,7 @@ def test_a_burst_of_failures_counts_as_fewer_independent_requests() -> None:
     intervals = []
     for ok in (burst, spread):
         requests = requests_in(rows(scheduled_at=at, ok=ok), WINDOW)
-        estimate = share_between_blocks(requests, requests.ok)
+        estimate = share_between_blocks(requests, requests.block_ok())
         assert estimate.value == 0.99
         intervals.append((estimate.low, estimate.high))
 
@@ -60,9 +60,9 @@ def test_a_phase_without_a_burst_learns_from_one_with() -> None:
     burst = np.ones(1000, dtype=bool)
     burst[300:340] = False
     calm, bursty = (requests_in(rows(scheduled_at=at, ok=ok), WINDOW) for ok in (True, burst))
-    pooled = pooled_design_effect([(calm, calm.ok), (bursty, bursty.ok)])
-    alone = share_between_blocks(calm, calm.ok)
-    together = share_between_blocks(calm, calm.ok, design_effect_min=pooled)
+    pooled = pooled_design_effect([(calm, calm.block_ok()), (bursty, bursty.block_ok())])
+    alone = share_between_blocks(calm, calm.block_ok())
+    together = share_between_blocks(calm, calm.block_ok(), design_effect_min=pooled)
 
     assert pooled > 20
     assert alone.low is not None
@@ -77,4 +77,4 @@ def test_independent_failures_have_no_design_effect() -> None:
     ok = np.arange(1000) % 50 != 25
     requests = requests_in(rows(scheduled_at=at, ok=ok), WINDOW)
 
-    assert pooled_design_effect([(requests, requests.ok)] * 2) == 1.0
+    assert pooled_design_effect([(requests, requests.block_ok())] * 2) == 1.0
