@@ -28,7 +28,7 @@ def report(tables: Mapping[str, Mapping[Cell, Counter[str]]]) -> str:
 def coverage_table(found: Mapping[Cell, Counter[str]]) -> str:
     """One row a world and claim: the worst and the mean cell."""
     lines = [
-        "| world | claim | cells | runs | coverage: mean (worst) | worst held / refuted at the truth | width / independent |",
+        "| world | claim | cells | runs | coverage: mean (worst) | held / refuted at the truth | width / independent |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for world in dict.fromkeys(cell.world.name for cell in found):

@@ -11,10 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from stormproof.analysis.requests import Floats, Ints, Requests
+    from stormproof.analysis.requests import Floats
+    from stormproof.analysis.window import Window
 
 BLOCKS_MAX = 30
 BLOCK_S = 0.5
@@ -33,12 +32,6 @@ class BlockVariance:
 def block_count(duration_s: float) -> int:
     """How many blocks a window of *duration_s* seconds is cut into (rounded: 4.98 s are ten blocks)."""
     return int(min(BLOCKS_MAX, round(duration_s / BLOCK_S)))
-
-
-def block_of(requests: Requests, blocks: int) -> Ints:
-    """The block number, 0 … *blocks* - 1, of each request."""
-    position = (requests.scheduled_at - requests.start_s) / requests.duration_s * blocks
-    return np.clip(position.astype(np.int64), 0, blocks - 1)
 
 
 def ratio_variance(sums: Floats, counts: Floats, *, doubt: float = 0.0) -> BlockVariance:
@@ -66,7 +59,7 @@ def ratio_variance(sums: Floats, counts: Floats, *, doubt: float = 0.0) -> Block
     )
 
 
-def too_short(requests: Requests) -> str:
+def too_short(requests: Window) -> str:
     """Why the window is too short to see the noise between stretches of time; "" when it is long enough."""
     if block_count(requests.duration_s) >= block_count(WINDOW_MIN_S):
         return ""

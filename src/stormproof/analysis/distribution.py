@@ -30,3 +30,8 @@ def binomial_quantile(p: float, n: int, share: float) -> int:
     """The smallest k with ``P(Bin(n, share) <= k) >= p``."""
     k = math.ceil(float(special.bdtrik(p, n, share)))
     return k - 1 if k >= 1 and float(special.bdtr(k - 1, n, share)) >= p else max(0, k)
+
+
+def gamma_quantile(p: float, shape: float) -> float:
+    """The quantile *p* of the gamma distribution of that *shape* and scale 1."""
+    return float(special.gammaincinv(shape, p))

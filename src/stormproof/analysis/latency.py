@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stormproof.analysis.block import block_count, block_of, ratio_variance, too_short
-from stormproof.analysis.distribution import binomial_quantile, student_t_quantile
+from stormproof.analysis.block import ratio_variance, too_short
+from stormproof.analysis.distribution import binomial_quantile, gamma_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.proportion import clopper_pearson, effective_n
 
 if TYPE_CHECKING:
-    from stormproof.analysis.requests import Floats, Requests
+    from stormproof.analysis.window import Ordered, Window
 
 ORDER_STATISTICS = "order statistics (binomial)"
 WOODRUFF = "Woodruff between blocks"
@@ -27,9 +27,9 @@ BLOCK_MEANS = "block means, Student's t"
 FAILED_SHARE_MAX_OF_MEAN = 0.01  # more failures than this, and no mean bounds what users waited
 
 
-READINGS = "sorted latencies"
-TAIL_INDEX_MIN = 2.0  # at or below it a mean has no variance, so no interval of Student's holds
-HEAVY = "the tail is too heavy for a mean to have an upper end; a quantile has one"
+MEAN_N_MIN = 20  # fewer show neither a variance nor a tail
+TAIL_INDEX_MIN = 2.0  # unless the tail is surely lighter, a mean may have no variance, and Student's t no meaning
+HEAVY = "the tail may be too heavy for a mean to have an upper end; a quantile has one"
 
 
 def quantile_n_min(p: float) -> int:
@@ -40,7 +40,7 @@ def quantile_n_min(p: float) -> int:
     return math.ceil(math.log(ALPHA_SIDE) / math.log(max(p, 1 - p)))
 
 
-def quantile(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
+def quantile(requests: Window, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The latency quantile *p* of the window's requests in ms, and its exact order-statistic interval.
 
     Ranks l, u with ``P(Bin(n, p) < l) <= 0.025`` and ``P(Bin(n, p) >= u) <= 0.025`` (David and Nagaraja, Order
@@ -49,24 +49,24 @@ def quantile(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estim
     refusal = _refuse_quantile(requests, p, ORDER_STATISTICS)
     if refusal is not None:
         return refusal
-    taken, least, most = _readings_of(requests)
+    taken, least, most = requests.readings()
     low_rank = binomial_quantile(tail, len(least), p)
     high_rank = binomial_quantile(1 - tail, len(most), p) + 1
     return _with_notes(
         requests,
         Estimate(
-            value=_finite(_ranked(taken, math.ceil(len(taken) * p))),
-            low=_ranked(least, low_rank) if low_rank >= 1 else 0.0,
-            high=_ranked(most, high_rank) if high_rank <= len(most) else math.inf,
+            value=_finite(taken.ranked(math.ceil(len(taken) * p))),
+            low=least.ranked(low_rank, "low") if low_rank >= 1 else 0.0,
+            high=most.ranked(high_rank, "high") if high_rank <= len(most) else math.inf,
             n=requests.n,
             method=ORDER_STATISTICS,
-            value_least=_ranked(least, math.ceil(len(least) * p)),
-            value_most=_ranked(most, math.ceil(len(most) * p)),
+            value_least=least.ranked(math.ceil(len(least) * p)),
+            value_most=most.ranked(math.ceil(len(most) * p)),
         ),
     )
 
 
-def quantile_between_blocks(requests: Requests, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
+def quantile_between_blocks(requests: Window, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The latency quantile *p* in ms; its interval counts the noise between blocks of time.
 
     Woodruff (JASA 1952): the interval of the share below the quantile, turned back into latencies. The share's
@@ -79,56 +79,55 @@ def quantile_between_blocks(requests: Requests, p: float, *, tail: float = ALPHA
     short = too_short(requests)
     if short:
         return no_estimate(short, n=requests.n, method=WOODRUFF)
-    taken, least, most = _readings_of(requests)
+    taken, least, most = requests.readings()
     n = requests.n
-    value = _ranked(taken, math.ceil(n * p))
-    below = np.nan_to_num(requests.latency_ms, nan=math.inf) <= value
-    worth = effective_n(requests, below, p=p, tail=tail)
+    value = taken.ranked(math.ceil(n * p))
+    worth = effective_n(requests, requests.block_below(value), p=p, tail=tail)
     half = student_t_quantile(1 - tail, worth.degrees) * math.sqrt(p * (1 - p) * worth.design_effect / n)
     low_share, high_share = clopper_pearson(p * worth.n, worth.n, tail=tail)
     low_rank = math.floor(min(low_share, p - half) * len(least))
     # Beyond the largest observation p + half says nothing; the exact interval never goes there.
     high_rank = math.ceil(max(high_share, min(p + half, 1 - 0.5 / n)) * len(most))
     if _fewer_than_tail(most, p):
-        high_rank = min(high_rank, int(np.count_nonzero(np.isfinite(most))))
+        high_rank = min(high_rank, most.finite)
     return _with_notes(
         requests,
         Estimate(
             value=_finite(value),
-            low=_ranked(least, low_rank) if low_rank >= 1 else 0.0,
-            high=_ranked(most, high_rank),
+            low=least.ranked(low_rank, "low") if low_rank >= 1 else 0.0,
+            high=most.ranked(high_rank, "high"),
             n=n,
             method=WOODRUFF,
-            value_least=_ranked(least, math.ceil(len(least) * p)),
-            value_most=_ranked(most, math.ceil(len(most) * p)),
+            value_least=least.ranked(math.ceil(len(least) * p)),
+            value_most=most.ranked(math.ceil(len(most) * p)),
             degrees=worth.degrees,
         ),
     )
 
 
-def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
+def mean(requests: Window, *, tail: float = ALPHA_SIDE) -> Estimate:
     """The mean latency in ms of the window's requests; interval from the means of blocks, Student's t.
 
     With more than 1 % failed there is no upper end: how long those would have taken is not known. Nor is there one when
-    the tail is so heavy that a mean has no variance: the next request may be longer than all these together.
+    the tail may be so heavy that a mean has no variance: the next request may be longer than all these together.
     """
     if requests.n == 0:
         return no_estimate("no requests", method=BLOCK_MEANS)
+    if requests.n < MEAN_N_MIN:
+        reason = _too_few("a mean", MEAN_N_MIN, requests)
+        return no_estimate(reason, n=requests.n, method=BLOCK_MEANS)
     short = too_short(requests)
     if short:
         return no_estimate(short, n=requests.n, method=BLOCK_MEANS)
-    unknown = int(np.count_nonzero(np.isnan(requests.latency_ms)))
+    unknown = requests.unknown_latency
     if unknown:
         return no_estimate(f"{unknown} of {requests.n} requests have no latency", n=requests.n, method=BLOCK_MEANS)
-    blocks = block_count(requests.duration_s)
-    number = block_of(requests, blocks)
-    counts = np.bincount(number, minlength=blocks).astype(np.float64)
-    sums = np.bincount(number, weights=requests.latency_ms, minlength=blocks).astype(np.float64)
+    sums = requests.block_latency_sums()
     value = float(sums.sum() / requests.n)
-    between = ratio_variance(sums, counts)
+    between = ratio_variance(sums, requests.block_counts())
     half = student_t_quantile(1 - tail, between.degrees) * math.sqrt(between.variance)
     lost = requests.n - requests.n_ok + requests.unattributed_failed
-    heavy = tail_index(requests.latency_ms) < TAIL_INDEX_MIN
+    heavy = tail_index_low(requests) < TAIL_INDEX_MIN
     unbounded = heavy or lost > FAILED_SHARE_MAX_OF_MEAN * (requests.n + requests.unattributed_failed)
     return _with_notes(
         requests,
@@ -144,81 +143,58 @@ def mean(requests: Requests, *, tail: float = ALPHA_SIDE) -> Estimate:
     )
 
 
-def tail_index(latency_ms: Floats) -> float:
-    """How heavy the tail is: the exponent α of ``P(latency > x) ~ x^-α``, by Hill's estimator on the top twentieth.
+def tail_index_low(requests: Window) -> float:
+    """The lower 95 % confidence bound of the exponent α of a tail ``P(latency > x) ~ x^-α``.
 
-    Hill, Annals of Statistics 3 (1975). At least ten values; infinite where there are fewer than twenty, or where they
-    are all alike.
+    Hill's estimator (Annals of Statistics 3, 1975) on the top twentieth of the values, at least ten: of k excesses over
+    a threshold, ``k / α`` times the true α is gamma distributed. Infinite for fewer than twenty values, or equal ones.
     """
-    n = len(latency_ms)
-    if n < 20:
+    if requests.n < 20:
         return math.inf
-    top = max(10, n // 20)
-    largest = np.sort(np.partition(latency_ms, n - top - 1)[n - top - 1 :])
+    top = max(10, requests.n // 20)
+    largest = requests.largest(top + 1)
     if largest[0] <= 0:
         return math.inf
     excess = float(np.log(largest[1:] / largest[0]).mean())
-    return 1 / excess if excess > 0 else math.inf
+    return gamma_quantile(0.05, top) / top / excess if excess > 0 else math.inf
 
 
-def _refuse_quantile(requests: Requests, p: float, method: str) -> Estimate | None:
+def _refuse_quantile(requests: Window, p: float, method: str) -> Estimate | None:
     """No estimate below the minimum n, and why; None when there are enough."""
     n_min = quantile_n_min(p)
     if requests.n >= n_min:
         return None
     if requests.n == 0:
         return no_estimate("no requests", method=method)
+    return no_estimate(_too_few(f"p{p * 100:g}", n_min, requests), n=requests.n, method=method)
+
+
+def _too_few(what: str, n_min: int, requests: Window) -> str:
     rate = requests.rate_per_s
-    return no_estimate(
-        f"p{p * 100:g} needs at least {n_min} requests for an interval, the window has {requests.n}; "
-        f"at {rate:.3g}/s that takes {n_min / rate:.0f} s",
-        n=requests.n,
-        method=method,
+    return (
+        f"{what} needs at least {n_min} requests for an interval, the window has {requests.n}; "
+        f"at {rate:.3g}/s that takes {n_min / rate:.0f} s"
     )
 
 
-def _readings_of(requests: Requests) -> tuple[Floats, Floats, Floats]:
-    """Sorted latencies: as recorded, as short as they can have been, as long as they can have been."""
-    if READINGS not in requests.computed:
-        requests.computed[READINGS] = _sort_readings(requests)
-    found: tuple[Floats, Floats, Floats] = requests.computed[READINGS]
-    return found
-
-
-def _sort_readings(requests: Requests) -> tuple[Floats, Floats, Floats]:
-    taken = np.sort(np.nan_to_num(requests.latency_ms, nan=math.inf))
-    if requests.n_ok == requests.n and not requests.unattributed_failed and math.isfinite(taken[-1]):
-        return taken, taken, taken
-    elsewhere = requests.unattributed_failed
-    least = np.sort(np.concatenate((np.zeros(elsewhere), np.nan_to_num(requests.latency_ms, nan=0.0))))
-    longest = np.where(requests.ok, np.nan_to_num(requests.latency_ms, nan=math.inf), math.inf)
-    most = np.sort(np.concatenate((longest, np.full(elsewhere, math.inf))))
-    return taken, least, most
-
-
-def _fewer_than_tail(most: Floats, p: float) -> bool:
+def _fewer_than_tail(most: Ordered, p: float) -> bool:
     """Whether those that never ended are, with 97.5 % confidence, fewer than the share above the quantile *p*.
 
     Then the quantile lies among the answered ones, and the longest of these is as far as its interval can go: ranks
     that the noise between blocks pushes beyond are those of a sample's end, not of a failure.
     """
-    endless = len(most) - int(np.count_nonzero(np.isfinite(most)))
+    endless = len(most) - most.finite
     return clopper_pearson(endless, len(most))[1] < 1 - p
-
-
-def _ranked(ordered: Floats, rank: int) -> float:
-    """The *rank*-th smallest, counted from 1; ranks beyond the ends are the ends."""
-    return float(ordered[min(max(rank, 1), len(ordered)) - 1])
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _with_notes(requests: Requests, estimate: Estimate) -> Estimate:
+def _with_notes(requests: Window, estimate: Estimate) -> Estimate:
     """*estimate*, saying what failed requests did to it."""
     failed = requests.n - requests.n_ok
-    unknown = int(np.count_nonzero(np.isnan(requests.latency_ms)))
+    unknown = requests.unknown_latency
     notes = [estimate.note] if estimate.note else []
     if failed:
         notes.append(f"{failed} of {requests.n} failed and took at least as long as they waited")

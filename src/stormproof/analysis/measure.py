@@ -12,14 +12,15 @@ from stormproof.analysis.latency import mean, quantile, quantile_between_blocks
 from stormproof.analysis.proportion import pooled_design_effect, share, share_between_blocks
 from stormproof.analysis.ratio import ratio
 from stormproof.analysis.recovery import time_to_recover
-from stormproof.analysis.requests import Requests, answered_in, is_window, requests_in, unscheduled
+from stormproof.analysis.requests import answered_in, is_window, requests_in, unscheduled
 from stormproof.analysis.throughput import throughput
+from stormproof.analysis.window import Window
 from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Measure = Callable[[Requests, Hypothesis, "Precision"], Estimate]
+Measure = Callable[[Window, Hypothesis, "Precision"], Estimate]
 Windows = Mapping[str, tuple[float, float]]
 CENSUS = "count of every request of the window"
 PICKED_MAX = 8  # windows kept; each holds a copy of its rows' times and latencies
@@ -46,16 +47,14 @@ class Observations:
     # What was picked already: the claims of a spec ask for the same few windows again and again.
     picked: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def requests(
-        self, window: tuple[float, float], *, endpoint: str | None = None, zone: str | None = None
-    ) -> Requests:
+    def requests(self, window: tuple[float, float], *, endpoint: str | None = None, zone: str | None = None) -> Window:
         """`requests_in` of the samples, remembered; *samples* must not change."""
         key = (window, endpoint, zone)
         if key not in self.picked:
             if len(self.picked) >= PICKED_MAX:
                 self.picked.clear()
             self.picked[key] = requests_in(self.samples, window, endpoint=endpoint, zone=zone)
-        found: Requests = self.picked[key]
+        found: Window = self.picked[key]
         return found
 
     @property
@@ -134,7 +133,7 @@ def _burstiness(hypothesis: Hypothesis, seen: Observations, phase: Phase) -> flo
         for window in windows
         if window is not None and is_window(window)
     ]
-    return pooled_design_effect([(requests, requests.ok) for requests in phases])
+    return pooled_design_effect([(requests, requests.block_ok()) for requests in phases])
 
 
 def _time_to_detect(seen: Observations) -> Estimate:
@@ -154,7 +153,7 @@ def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
     recovery = seen.windows.get(Phase.RECOVERY.value)
     end_s = recovery[1] if recovery is not None and is_window(recovery) else fault[1]
     # Not by zone: what fails carries none, so a zone of its own would look recovered at once.
-    requests = requests_in(seen.samples, (fault[0], max(end_s, fault[1])), endpoint=hypothesis.endpoint)
+    requests = seen.requests((fault[0], max(end_s, fault[1])), endpoint=hypothesis.endpoint)
     return time_to_recover(requests, onset_slack_s=seen.onset_slack_s)
 
 
@@ -167,11 +166,13 @@ def _traffic_share(
     answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
     unknown = answered.unattributed_failed + answered.unattributed_ok
     if blocked:
-        return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown, tail=tail)
+        return share_between_blocks(
+            answered, answered.block_hits(of_zone), unknown_out=unknown, unknown_in=unknown, tail=tail
+        )
     return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown, tail=tail)
 
 
-def _availability(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+def _availability(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:
     return share(
         requests.n_ok,
         requests.n,
@@ -181,7 +182,7 @@ def _availability(requests: Requests, _: Hypothesis, precision: Precision) -> Es
     )
 
 
-def _error_rate(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+def _error_rate(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:
     return share(
         requests.n - requests.n_ok,
         requests.n,
@@ -191,10 +192,10 @@ def _error_rate(requests: Requests, _: Hypothesis, precision: Precision) -> Esti
     )
 
 
-def _availability_between_blocks(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+def _availability_between_blocks(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:
     return share_between_blocks(
         requests,
-        requests.ok,
+        requests.block_ok(),
         unknown_out=requests.unattributed_failed,
         unknown_in=requests.unattributed_ok,
         tail=precision.tail,
@@ -202,10 +203,10 @@ def _availability_between_blocks(requests: Requests, _: Hypothesis, precision: P
     )
 
 
-def _error_rate_between_blocks(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+def _error_rate_between_blocks(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:
     return share_between_blocks(
         requests,
-        ~requests.ok,
+        requests.block_counts() - requests.block_ok(),
         unknown_out=requests.unattributed_ok,
         unknown_in=requests.unattributed_failed,
         tail=precision.tail,
@@ -213,23 +214,23 @@ def _error_rate_between_blocks(requests: Requests, _: Hypothesis, precision: Pre
     )
 
 
-def _latency_quantile(requests: Requests, hypothesis: Hypothesis, precision: Precision) -> Estimate:
+def _latency_quantile(requests: Window, hypothesis: Hypothesis, precision: Precision) -> Estimate:
     return quantile(requests, _share_of(hypothesis), tail=precision.tail)
 
 
-def _latency_quantile_between_blocks(requests: Requests, hypothesis: Hypothesis, precision: Precision) -> Estimate:
+def _latency_quantile_between_blocks(requests: Window, hypothesis: Hypothesis, precision: Precision) -> Estimate:
     return quantile_between_blocks(requests, _share_of(hypothesis), tail=precision.tail)
 
 
-def _latency_mean(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+def _latency_mean(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:
     return mean(requests, tail=precision.tail)
 
 
-def _throughput(requests: Requests, _: Hypothesis, precision: Precision) -> Estimate:
+def _throughput(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:
     return throughput(requests, tail=precision.tail)
 
 
-def _requests_failed(requests: Requests, _: Hypothesis, __: Precision) -> Estimate:
+def _requests_failed(requests: Window, _: Hypothesis, __: Precision) -> Estimate:
     """How many failed: all of them were recorded, so the count has no error of sampling."""
     if requests.n == 0 and requests.unattributed_failed == 0:
         return no_estimate("no requests", method=CENSUS)

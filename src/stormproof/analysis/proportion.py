@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stormproof.analysis.block import BlockVariance, block_count, block_of, ratio_variance, too_short
+from stormproof.analysis.block import BlockVariance, ratio_variance, too_short
 from stormproof.analysis.distribution import beta_quantile, normal_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stormproof.analysis.requests import Bools, Requests
+    from stormproof.analysis.requests import Floats
+    from stormproof.analysis.window import Window
 
 EXACT = "Clopper–Pearson"
 BLOCKED = "Clopper–Pearson on the effective n between blocks (Korn–Graubard)"
@@ -56,28 +55,28 @@ def share(k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, tail: fl
 
 
 def share_between_blocks(
-    requests: Requests,
-    hit: Bools,
+    requests: Window,
+    hits: Floats,
     *,
     unknown_out: int = 0,
     unknown_in: int = 0,
     tail: float = ALPHA_SIDE,
     design_effect_min: float = 1.0,
 ) -> Estimate:
-    """The share of *requests* that are *hit*, its interval widened by the noise between blocks of time.
+    """The share of *requests* that are *hits* (so many a block), its interval widened by the noise between blocks.
 
     The design effect is the variance between blocks over the binomial one, never below *design_effect_min*; the
     effective n is
     ``n / deff * (z / t)²`` with Student's t at blocks - 1; then Clopper–Pearson (Korn and Graubard, Survey
     Methodology 1998).
     """
-    n, k = requests.n, int(np.count_nonzero(hit))
+    n, k = requests.n, round(float(hits.sum()))
     if n == 0:
         return no_estimate("no requests", method=BLOCKED)
     short = too_short(requests)
     if short:
         return no_estimate(short, n=n, method=BLOCKED)
-    worth = effective_n(requests, hit, tail=tail, design_effect_min=design_effect_min)
+    worth = effective_n(requests, hits, tail=tail, design_effect_min=design_effect_min)
     shrink = worth.n / n
     low, _ = clopper_pearson(k * shrink, (n + unknown_out) * shrink, tail=tail)
     _, high = clopper_pearson((k + unknown_in) * shrink, (n + unknown_in) * shrink, tail=tail)
@@ -104,15 +103,15 @@ class Worth:
 
 
 def effective_n(
-    requests: Requests,
-    hit: Bools,
+    requests: Window,
+    hits: Floats,
     *,
     p: float | None = None,
     tail: float = ALPHA_SIDE,
     design_effect_min: float = 1.0,
 ) -> Worth:
-    """How many independent requests the *hit* share is worth; *p* where the share is known beforehand."""
-    between, binomial = _variances(requests, hit, p)
+    """How many independent requests a share is worth, *hits* a block; *p* where the share is known beforehand."""
+    between, binomial = _variances(requests, hits, p)
     seen = between.variance / binomial if binomial > 0 else 0.0
     design_effect = max(design_effect_min, seen)
     z, t = normal_quantile(1 - tail), student_t_quantile(1 - tail, between.degrees)
@@ -120,30 +119,26 @@ def effective_n(
     return Worth(n=n, design_effect=design_effect, degrees=between.degrees)
 
 
-def pooled_design_effect(phases: Sequence[tuple[Requests, Bools]]) -> float:
+def pooled_design_effect(phases: Sequence[tuple[Window, Floats]]) -> float:
     """The design effect of all *phases* together, at least 1: how much failures come in bursts.
 
     A phase that happened to have no burst shows none, and its own interval would be that of independent requests. The
     other phase has seen how this workload fails. Variances are added before they are divided, on the scale of counts.
     """
     between = binomial = 0.0
-    for requests, hit in phases:
+    for requests, hits in phases:
         if requests.n == 0 or too_short(requests):
             continue
-        of_blocks, of_requests = _variances(requests, hit, None)
+        of_blocks, of_requests = _variances(requests, hits, None)
         between += of_blocks.variance * requests.n**2
         binomial += of_requests * requests.n**2
     return max(1.0, between / binomial) if binomial > 0 else 1.0
 
 
-def _variances(requests: Requests, hit: Bools, p: float | None) -> tuple[BlockVariance, float]:
-    """The variance of the share of *hit*: as the blocks show it, and as it would be of independent requests."""
-    n, blocks = requests.n, block_count(requests.duration_s)
-    number = block_of(requests, blocks)
-    counts = np.bincount(number, minlength=blocks).astype(np.float64)
-    hits = np.bincount(number, weights=hit, minlength=blocks).astype(np.float64)
-    share_ = p if p is not None else float(np.count_nonzero(hit)) / n
+def _variances(requests: Window, hits: Floats, p: float | None) -> tuple[BlockVariance, float]:
+    """The variance of the share of *hits*: as the blocks show it, and as it would be of independent requests."""
+    share_ = p if p is not None else float(hits.sum()) / requests.n
     # Failures are few, so what neighbouring blocks have in common is mostly chance; how much failures come in bursts is
     # asked of both phases (`pooled_design_effect`). The share below a known quantile has no such lack.
     doubt = 1.0 if p is None else 0.0
-    return ratio_variance(hits, counts, doubt=doubt), share_ * (1 - share_) / n
+    return ratio_variance(hits, requests.block_counts(), doubt=doubt), share_ * (1 - share_) / requests.n

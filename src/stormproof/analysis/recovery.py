@@ -13,7 +13,7 @@ from stormproof.analysis.estimate import Estimate, no_estimate
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from stormproof.analysis.requests import Requests
+    from stormproof.analysis.window import Window
 
 METHOD = "one-second buckets, one recovery (n = 1)"
 BUCKET_S = 1.0
@@ -23,7 +23,7 @@ BUCKETS_MAX = 1_000_000  # eleven days; a longer window has an end that is not a
 LASTING_S = 5.0  # this long without a bad bucket is a lasting good stretch
 
 
-def time_to_recover(requests: Requests, *, bad_share: float = BAD_SHARE, onset_slack_s: float = 0.0) -> Estimate:
+def time_to_recover(requests: Window, *, bad_share: float = BAD_SHARE, onset_slack_s: float = 0.0) -> Estimate:
     """Seconds from the start of *requests* (the onset) to the end of the last bad bucket before lasting good.
 
     Buckets of one second by scheduled time, from the onset to the end of load. A bucket is *bad* when more than
@@ -47,7 +47,7 @@ def time_to_recover(requests: Requests, *, bad_share: float = BAD_SHARE, onset_s
             n=1,
             method=METHOD,
         )
-    counts, failed = _buckets(requests, buckets)
+    counts, failed = requests.seconds(buckets)
     bad = failed > bad_share * counts
     clear = bad & (special.bdtrc(failed - 1, counts, bad_share) <= CLEAR_P)
     last_clear = int(np.flatnonzero(clear)[-1]) if clear.any() else -1
@@ -62,14 +62,6 @@ def time_to_recover(requests: Requests, *, bad_share: float = BAD_SHARE, onset_s
     note = f"{strays} later seconds had single failures, no more than chance would bring" if strays else ""
     high_s = (recovered + 1) * BUCKET_S
     return Estimate(value=value_s, low=min(low_s, value_s), high=high_s, n=1, method=METHOD, note=note)
-
-
-def _buckets(requests: Requests, buckets: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Requests and failures a bucket; the last one also holds what is left of a second."""
-    second = ((requests.scheduled_at - requests.start_s) / BUCKET_S).astype(np.int64)
-    second = np.clip(second, 0, buckets - 1)
-    counts = np.bincount(second, minlength=buckets)
-    return counts, np.bincount(second[~requests.ok], minlength=buckets)
 
 
 def _first_lasting(good: npt.NDArray[np.bool_], *, start: int, lasting: int) -> int | None:

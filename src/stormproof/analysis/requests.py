@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stormproof.analysis.block import block_count
 from stormproof.errors import InputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
+
+    from stormproof.analysis.window import End
 
     Floats = npt.NDArray[np.float64]
     Bools = npt.NDArray[np.bool_]
@@ -57,6 +60,84 @@ class Requests:
     def rate_per_s(self) -> float:
         """Requests a second over the window."""
         return self.n / self.duration_s if self.duration_s > 0 else 0.0
+
+    @property
+    def unknown_latency(self) -> int:
+        """How many latencies are not known."""
+        return int(np.count_nonzero(np.isnan(self.latency_ms)))
+
+    def block_counts(self) -> Floats:
+        """Requests a block of time."""
+        if "block" not in self.computed:
+            blocks = block_count(self.duration_s)
+            position = (self.scheduled_at - self.start_s) / self.duration_s * blocks
+            number = np.clip(position.astype(np.int64), 0, blocks - 1)
+            self.computed["block"] = number, np.bincount(number, minlength=blocks).astype(np.float64)
+        counts: Floats = self.computed["block"][1]
+        return counts
+
+    def block_hits(self, hit: npt.NDArray[Any]) -> Floats:
+        """The sum of *hit*, one entry a request, in each block."""
+        counts = self.block_counts()
+        return np.bincount(self.computed["block"][0], weights=hit, minlength=len(counts)).astype(np.float64)
+
+    def block_ok(self) -> Floats:
+        """Successes a block."""
+        return self.block_hits(self.ok)
+
+    def block_below(self, value_ms: float) -> Floats:
+        """Requests a block that took at most *value_ms*; an unknown latency is none of them."""
+        return self.block_hits(np.nan_to_num(self.latency_ms, nan=math.inf) <= value_ms)
+
+    def block_latency_sums(self) -> Floats:
+        """The sum of the latencies a block, in ms."""
+        return self.block_hits(self.latency_ms)
+
+    def largest(self, count: int) -> Floats:
+        """The *count* longest latencies, ascending."""
+        return np.sort(np.partition(self.latency_ms, self.n - count)[self.n - count :])
+
+    def seconds(self, buckets: int) -> tuple[Ints, Ints]:
+        """Requests and failures in each second from the start; the last one also holds what is left of a second."""
+        second = np.clip((self.scheduled_at - self.start_s).astype(np.int64), 0, buckets - 1)
+        return np.bincount(second, minlength=buckets), np.bincount(second[~self.ok], minlength=buckets)
+
+    def readings(self) -> tuple[Sorted, Sorted, Sorted]:
+        """Latencies as recorded, as short as they can have been, and as long as they can have been."""
+        if "readings" not in self.computed:
+            self.computed["readings"] = self._sort()
+        found: tuple[Sorted, Sorted, Sorted] = self.computed["readings"]
+        return found
+
+    def _sort(self) -> tuple[Sorted, Sorted, Sorted]:
+        taken = np.sort(np.nan_to_num(self.latency_ms, nan=math.inf))
+        if self.n_ok == self.n and not self.unattributed_failed and math.isfinite(taken[-1]):
+            return (Sorted(taken),) * 3
+        elsewhere = self.unattributed_failed
+        least = np.sort(np.concatenate((np.zeros(elsewhere), np.nan_to_num(self.latency_ms, nan=0.0))))
+        longest = np.where(self.ok, np.nan_to_num(self.latency_ms, nan=math.inf), math.inf)
+        most = np.sort(np.concatenate((longest, np.full(elsewhere, math.inf))))
+        return Sorted(taken), Sorted(least), Sorted(most)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Latencies in ms, ascending: each rank is known exactly."""
+
+    values: Floats
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.values)
+
+    def ranked(self, rank: int, end: End = "value") -> float:  # noqa: ARG002  # exact at either end
+        """The *rank*-th smallest, counted from 1; ranks beyond the ends are the ends."""
+        return float(self.values[min(max(rank, 1), len(self.values)) - 1])
+
+    @property
+    def finite(self) -> int:
+        """How many of them ended."""
+        return int(np.count_nonzero(np.isfinite(self.values)))
 
 
 def require_columns(samples: pd.DataFrame) -> None:

@@ -46,6 +46,9 @@ UNIT_OF: dict[Metric, Unit] = {
 # Metrics of the whole run: a phase makes no sense with them.
 WHOLE_RUN = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER})
 
+# One event, or a full count: they have an error of timing, none of sampling, so chance cannot refute them.
+NO_SAMPLING = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER, Metric.REQUESTS_FAILED})
+
 
 class Phase(enum.StrEnum):
     """The three stretches of a run, bounded by when the fault was felt."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from stormproof.model.hypothesis import Hypothesis, Metric, Op, Phase
+from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+from stormproof.plan.power import Power, by_chance, is_undecidable, power_of
 from stormproof.plan.resolve import check_limits, kinds_of
 from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
 from stormproof.spec.quantity import format_duration, format_rate, format_share
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
     from stormproof.model.plan import ResolvedFault
-
-_TAIL = 0.025  # beyond each end of a 95 % two-sided interval
 
 
 def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], environment: Environment) -> dict[str, Any]:
@@ -79,34 +77,6 @@ def _fault(fault: ResolvedFault) -> dict[str, Any]:
     return {**row, "parts": parts} if parts else row
 
 
-def requests_needed(hypothesis: Hypothesis) -> int | None:
-    """How many requests without a bad one it takes for *hypothesis* to be held; None where no number can say.
-
-    Shares: the smallest n whose Clopper–Pearson 95 % two-sided interval, for 0 bad of n, clears the bound:
-    ln(0.025) / ln(share). Percentiles: the smallest n whose order statistics bound the quantile q on both
-    sides: ln(0.025) / ln(max(q, 1 - q)); below it there is no estimate. Other metrics: None.
-    """
-    if hypothesis.metric is Metric.LATENCY_QUANTILE:
-        quantile = hypothesis.quantile or 0.5
-        return _run_length(max(quantile, 1 - quantile))
-    if hypothesis.relative_to_steady:
-        return None
-    if hypothesis.metric is Metric.AVAILABILITY and hypothesis.op in (Op.GE, Op.GT):
-        return _run_length(hypothesis.bound)
-    if hypothesis.metric is Metric.ERROR_RATE and hypothesis.op in (Op.LE, Op.LT):
-        return _run_length(1 - hypothesis.bound)
-    return None
-
-
-def is_undecidable(hypothesis: Hypothesis) -> bool:
-    """Whether no number of requests can make the claim held: a share bound of exactly all or none."""
-    if hypothesis.relative_to_steady:
-        return False
-    all_good = hypothesis.metric is Metric.AVAILABILITY and hypothesis.op is Op.GE and hypothesis.bound >= 1
-    none_bad = hypothesis.metric is Metric.ERROR_RATE and hypothesis.op is Op.LE and hypothesis.bound <= 0
-    return all_good or none_bad
-
-
 def describe_text(plan: dict[str, Any]) -> str:
     """`describe`'s answer for a terminal: plain lines, no colours."""
     environment, load = plan["environment"], plan["load"]
@@ -142,6 +112,9 @@ def describe_text(plan: dict[str, Any]) -> str:
     ]
     for claim in plan["hypotheses"]:
         lines += [f"  {claim['claim']}", f"    {claim['note']}"] if claim["note"] else [f"  {claim['claim']}"]
+    if undecided := sum(not claim["can_be_decided"] for claim in plan["hypotheses"]):
+        claims = f"{undecided} of {len(plan['hypotheses'])} claims"
+        lines.append(f"  WARNING: {claims} cannot be decided as planned; a longer phase or a higher rate can")
     if plan["stop_when"]:
         lines += ["", "would end the run early:", *(f"  {text}" for text in plan["stop_when"])]
     return "\n".join(lines)
@@ -153,38 +126,56 @@ def _phase_text(row: dict[str, Any]) -> str:
 
 
 def _claim(hypothesis: Hypothesis, experiment: Experiment, phases: dict[Phase, float]) -> dict[str, Any]:
-    needed = requests_needed(hypothesis)
     expected = _expected(experiment, phases[hypothesis.phase]) if hypothesis.phase else None
     is_part = hypothesis.endpoint is not None or hypothesis.zone is not None
+    power = power_of(
+        hypothesis,
+        rate_per_s=experiment.load.arrivals_per_s,
+        phases_s=phases,
+        claims_by_chance=by_chance(experiment.hypotheses),
+    )
     return {
         "claim": format_hypothesis(hypothesis),
-        "requests_needed": needed,
+        "requests_needed": power.requests_needed,
         "requests_expected": expected,
         "expected_is_upper_end": is_part,  # the locustfile decides what share an endpoint or a zone gets
-        "note": _note(hypothesis, needed, expected, is_part=is_part),
+        "seconds_needed": power.seconds_needed,
+        "held_with_at_most": power.bad_max,
+        "share_refuted": power.share_seen,
+        "ratio_refuted": power.ratio_seen,
+        "can_be_decided": not power.warning,
+        "note": _note(hypothesis, power, expected, is_part=is_part),
     }
 
 
-def _note(hypothesis: Hypothesis, needed: int | None, expected: int | None, *, is_part: bool) -> str:
+def _note(hypothesis: Hypothesis, power: Power, expected: int | None, *, is_part: bool) -> str:
     if is_undecidable(hypothesis):
         return "can be refuted, but no number of requests can make it held"
-    if needed is None:
-        return ""
+    if power.requests_needed is None:
+        return _seen(hypothesis, power) or power.warning
     good = "requests" if hypothesis.metric is Metric.LATENCY_QUANTILE else "requests without an error"
-    need = f"needs {needed:,} {good} to be held"
+    each = " in each phase" if hypothesis.relative_to_steady else ""
+    need = f"needs {power.requests_needed:,} {good}{each} to be held"
     if expected is None:
         return need
     about = f"at most {expected:,}" if is_part else f"about {expected:,}"
-    verdict = ": TOO FEW, it will be inconclusive" if expected < needed else ""
-    return f"{need}; {about} are expected{verdict}"
+    rest = power.warning or ("" if is_part else _seen(hypothesis, power))
+    return f"{need}; {about} are expected" + (f": {rest}" if rest else "")
+
+
+def _seen(hypothesis: Hypothesis, power: Power) -> str:
+    """What the claim would see at the planned rate and length; "" where nobody can say."""
+    if power.ratio_seen is not None:
+        assumed = "if p99 is twice the median and the level does not drift"
+        return f"a true {power.ratio_seen:.3g}x is refuted 4 times in 5, {assumed}"
+    if power.share_seen is None:
+        return ""
+    bad = "take longer" if hypothesis.metric is Metric.LATENCY_QUANTILE else "fail"
+    held = f"held if at most {power.bad_max:,} {bad}, " if power.bad_max is not None else ""
+    return f"{held}refuted 4 times in 5 if {power.share_seen:.2%} {bad}"
 
 
 def _expected(experiment: Experiment, seconds: float) -> int | None:
     """Requests in *seconds* of an open model; a closed model sends as fast as it is answered."""
     rate = experiment.load.arrivals_per_s
     return None if rate is None else round(rate * seconds)
-
-
-def _run_length(share: float) -> int | None:
-    """The smallest n with share^n <= 2.5 %."""
-    return math.ceil(math.log(_TAIL) / math.log(share)) if 0 < share < 1 else None

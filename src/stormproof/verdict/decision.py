@@ -54,13 +54,15 @@ def what_would_decide(
 
     *tail* is smaller than that of *estimate* where several claims of one spec share the chance of a false refutation.
     """
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+    if estimate.low is None or estimate.high is None:
         return ""
     if hypothesis.metric in _EVENTS:
-        return "it is one event: a bound further away or more runs would decide"
+        return "it is one event: a bound further away or more runs would decide" if estimate.value is not None else ""
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return "what the failures without a zone belong to would decide"
-    if estimate.bounded_by_unknowns or math.isinf(estimate.high):
+    if estimate.value is None:
+        return "a bound on the metric itself would decide" if hypothesis.relative_to_steady else ""
+    if _hidden(hypothesis.bound, estimate):
         return "what the failed requests hide would decide, not more of them"
     if estimate.value == hypothesis.bound:
         return "the estimate is the bound itself: no number of requests would decide"
@@ -68,8 +70,19 @@ def what_would_decide(
     if factor is None:
         return f"not even {FACTOR_MAX} times as many requests would decide"
     n = math.ceil(estimate.n * factor)
-    seconds = f", {math.ceil(n / rate_per_s)} s at {rate_per_s:.3g}/s" if rate_per_s > 0 else ""
+    each = " of each phase" if hypothesis.relative_to_steady else ""
+    seconds = f", {math.ceil(n / rate_per_s)} s{each} at {rate_per_s:.3g}/s" if rate_per_s > 0 else ""
     return f"about {n} requests{seconds}, would decide if it stays like this"
+
+
+def _hidden(bound: float, estimate: Estimate) -> bool:
+    """Whether the bound lies within what unknown rows could make of the value: noise that no number averages out."""
+    value, high = estimate.value or 0.0, estimate.high if estimate.high is not None else math.inf
+    if math.isinf(high) and bound > value:
+        return True
+    least = value if estimate.value_least is None else estimate.value_least
+    most = value if estimate.value_most is None else estimate.value_most
+    return estimate.bounded_by_unknowns and least < most and least <= bound <= most
 
 
 def _factor(hypothesis: Hypothesis, estimate: Estimate, tail: float) -> float | None:
@@ -80,10 +93,14 @@ def _factor(hypothesis: Hypothesis, estimate: Estimate, tail: float) -> float | 
     if hypothesis.metric in _SHARES and hypothesis.unit is Unit.SHARE and not estimate.bounded_by_unknowns:
         return _share_factor(value, estimate.n, hypothesis, tail)
     # An interval shrinks with the root of n; the side that has to shrink is the one towards the bound.
-    side = high - value if hypothesis.bound > value else value - low
+    # What unknown rows could have been does not shrink: distances are from the value at their worst.
+    least = value if estimate.value_least is None else estimate.value_least
+    most = value if estimate.value_most is None else estimate.value_most
+    above = hypothesis.bound > value
+    side, distance = (high - most, hypothesis.bound - most) if above else (least - low, least - hypothesis.bound)
     side *= normal_quantile(1 - tail) / normal_quantile(1 - ALPHA_SIDE)
-    factor = (side / abs(hypothesis.bound - value)) ** 2 * 1.05
-    return factor if math.isfinite(factor) and factor <= FACTOR_MAX else None
+    factor = (side / distance) ** 2 * 1.05 if distance > 0 else math.inf
+    return max(factor, 1.0) if math.isfinite(factor) and factor <= FACTOR_MAX else None
 
 
 def _share_factor(value: float, n: int, hypothesis: Hypothesis, tail: float) -> float | None:

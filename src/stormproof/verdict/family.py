@@ -1,6 +1,6 @@
 """Several claims in one spec: how sure a refutation must be, so that together they err no more often than one.
 
-Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979; docs/adr/0013): with m claims that rest on a
+Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979; docs/adr/0020): with m claims that rest on a
 sample, the surest refutation must stand with 2.5 % / m left on its side, the next one with 2.5 % / (m - 1), and so on.
 Whatever the claims have to do with each other, a run in which all are true then has a refuted one with a chance of at
 most 2.5 %, the same as a spec with one claim. Held needs no such care: a run is held only when *every* claim is.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, require_columns
-from stormproof.model.hypothesis import Hypothesis, Metric, Phase, Unit
+from stormproof.model.hypothesis import NO_SAMPLING, Hypothesis, Phase, Unit
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
 from stormproof.verdict.family import not_sure_enough
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "verdict", "estimate", "low", "high", "n", "reason")
-NO_SAMPLING = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER, Metric.REQUESTS_FAILED})
 Measure = Callable[..., Estimate]  # (hypothesis, observations, *, tail)
 
 

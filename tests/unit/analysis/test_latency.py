@@ -98,7 +98,7 @@ def test_blocks_make_the_interval_wider_when_stretches_differ() -> None:
 
 
 def test_mean_of_blocks_that_have_nothing_in_common() -> None:
-    """Half-second blocks of 10 and 30 ms in turn: mean 20, half-width t(19) * s / √19 (the squares are short of 1/B)."""
+    """Half-second blocks of 10 and 30 ms in turn: mean 20, half-width t(19) * s / √19 (squares are short of 1/B)."""
     latency = np.tile(np.repeat([10.0, 30.0], 10), 10)
     at = START_S + np.arange(200) / 20 + 0.01
     estimate = mean(requests_in(rows(scheduled_at=at, latency_ms=latency), WINDOW))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stormproof.analysis.proportion import clopper_pearson, share, share_between_blocks
+from stormproof.analysis.proportion import clopper_pearson, pooled_design_effect, share, share_between_blocks
 from stormproof.analysis.requests import requests_in
 from support.synthetic import START_S, rows
 
@@ -46,9 +46,35 @@ def test_a_burst_of_failures_counts_as_fewer_independent_requests() -> None:
     intervals = []
     for ok in (burst, spread):
         requests = requests_in(rows(scheduled_at=at, ok=ok), WINDOW)
-        estimate = share_between_blocks(requests, requests.ok)
+        estimate = share_between_blocks(requests, requests.block_ok())
         assert estimate.value == 0.99
         intervals.append((estimate.low, estimate.high))
 
     (burst_low, burst_high), (spread_low, spread_high) = intervals
     assert burst_low < spread_low < 0.99 < spread_high < burst_high
+
+
+def test_a_phase_without_a_burst_learns_from_one_with() -> None:
+    """No failure in one phase, one burst in the other: the first is not taken for one of independent requests."""
+    at = START_S + np.arange(1000) / 100
+    burst = np.ones(1000, dtype=bool)
+    burst[300:340] = False
+    calm, bursty = (requests_in(rows(scheduled_at=at, ok=ok), WINDOW) for ok in (True, burst))
+    pooled = pooled_design_effect([(calm, calm.block_ok()), (bursty, bursty.block_ok())])
+    alone = share_between_blocks(calm, calm.block_ok())
+    together = share_between_blocks(calm, calm.block_ok(), design_effect_min=pooled)
+
+    assert pooled > 20
+    assert alone.low is not None
+    assert together.low is not None
+    assert alone.low > 0.995
+    assert together.low < 0.95
+
+
+def test_independent_failures_have_no_design_effect() -> None:
+    """Failures at equal distances: what both phases show together is 1, never less."""
+    at = START_S + np.arange(1000) / 100
+    ok = np.arange(1000) % 50 != 25
+    requests = requests_in(rows(scheduled_at=at, ok=ok), WINDOW)
+
+    assert pooled_design_effect([(requests, requests.block_ok())] * 2) == 1.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.ratio import ratio
@@ -58,3 +60,31 @@ def test_the_reason_of_a_missing_side_is_passed_on() -> None:
 
     assert (found.value, found.low, found.high) == (None, None, None)
     assert found.reason == "in the steady phase: there is no steady phase"
+
+
+def test_the_sum_of_two_variances_has_more_degrees_of_freedom() -> None:
+    """Both half-lengths at t(9): equal ones add up at t(18), and one alone stays at t(9)."""
+    one = replace(estimate(20, 10, 40), degrees=9)
+    exact = replace(estimate(10, 10, 10), degrees=9)
+    other = replace(estimate(10, 5, 20), degrees=9)
+    t9, t18 = stats.t.ppf(0.975, 9), stats.t.ppf(0.975, 18)
+
+    assert ratio(one, exact).high == pytest.approx(4.0)
+    assert ratio(one, other).high == pytest.approx(2 * 2 ** (math.sqrt(2) * t18 / t9))
+
+
+def test_unknown_rows_add_to_the_noise_and_do_not_average_out() -> None:
+    """20 that may be 25, [10, 50] in all: upwards from 25 with its own noise of a factor of two."""
+    fault = replace(estimate(20, 10, 50), value_least=20.0, value_most=25.0, bounded_by_unknowns=True)
+    found = ratio(fault, estimate(10, 10, 10))
+
+    assert (found.low, found.high) == (pytest.approx(1.0), pytest.approx(5.0))
+    assert (found.value_least, found.value_most) == (None, None)  # steady knows of none
+
+
+def test_constant_latency_is_exactly_once_steady() -> None:
+    """No noise in either phase: the interval is a point."""
+    assert (
+        ratio(estimate(20, 20, 20), estimate(20, 20, 20)).low,
+        ratio(estimate(20, 20, 20), estimate(20, 20, 20)).high,
+    ) == (1.0, 1.0)

@@ -70,3 +70,38 @@ def test_on_the_bound_no_number_would_do() -> None:
 def test_far_too_close_to_the_bound() -> None:
     """An advice of a million requests is none."""
     assert "not even" in what_would_decide(availability(0.99501), share(995, 1000), rate_per_s=100)
+
+
+def p99_ratio(**fields: float | bool) -> Estimate:
+    plain = {"value": 1.5, "low": 1.1, "high": 2.1, "n": 1000, "method": "m"}
+    return Estimate(**(plain | fields))  # type: ignore[arg-type]
+
+
+def test_the_advice_for_a_relative_claim_is_of_each_phase() -> None:
+    """1.5 [1.1, 2.1] against 2: the upper side must shrink from 0.6 to 0.5, so 1.44 times the requests, and 5 %."""
+    claim = Hypothesis(
+        text="", metric=Metric.LATENCY_QUANTILE, op=Op.LE, bound=2.0, quantile=0.99, relative_to_steady=True
+    )
+
+    assert what_would_decide(claim, p99_ratio(), rate_per_s=100) == (
+        "about 1513 requests, 16 s of each phase at 100/s, would decide if it stays like this"
+    )
+
+
+def test_unknown_rows_do_not_shrink() -> None:
+    """Failed requests that could have made it 1.7: the noise beyond that must shrink; at 2.05 no number would do."""
+    claim = Hypothesis(
+        text="", metric=Metric.LATENCY_QUANTILE, op=Op.LE, bound=2.0, quantile=0.99, relative_to_steady=True
+    )
+    some, too_many = (p99_ratio(value_least=1.5, value_most=most, bounded_by_unknowns=True) for most in (1.7, 2.05))
+
+    assert "about 1867 requests" in what_would_decide(claim, some, rate_per_s=100)
+    assert "failed requests hide" in what_would_decide(claim, too_many, rate_per_s=100)
+
+
+def test_no_errors_in_steady_is_best_asked_otherwise() -> None:
+    """Nothing relative to zero is ever known well; the metric itself is."""
+    claim = Hypothesis(text="", metric=Metric.ERROR_RATE, op=Op.LE, bound=2.0, relative_to_steady=True)
+    nothing = Estimate(value=None, low=0.5, high=math.inf, n=1000, method="m", reason="zero")
+
+    assert what_would_decide(claim, nothing, rate_per_s=100) == "a bound on the metric itself would decide"
