@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stormproof.model.hypothesis import Hypothesis, StopWhen
+from stormproof.model.hypothesis import Claim, StopWhen
 
 
 class ArrivalProcess(enum.StrEnum):
@@ -74,7 +74,7 @@ class Experiment:
     load: Load
     timeline: Timeline
     faults: tuple[FaultRequest, ...]
-    hypotheses: tuple[Hypothesis, ...]
+    hypotheses: tuple[Claim, ...]
     stop_when: tuple[StopWhen, ...] = ()
     limits: Limits = field(default_factory=Limits)
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids

@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from stormproof.model.hypothesis import Hypothesis, Metric, Op, Phase
+from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Op, Phase, ReadingHypothesis
+from stormproof.plan.closing import closing_probes
 from stormproof.plan.resolve import check_limits, kinds_of
 from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
 from stormproof.spec.quantity import format_duration, format_rate, format_share
@@ -68,6 +69,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
             for fault in resolved
         ],
         "hypotheses": [_claim(one, experiment, phases) for one in experiment.hypotheses],
+        "closing_probes": list(closing_probes(experiment)),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "faults_at_once": len(kinds_of(resolved)),
@@ -147,7 +149,15 @@ def _phase_text(row: dict[str, Any]) -> str:
     return f"{row['phase']} {format_duration(row['seconds'])}{requests}"
 
 
-def _claim(hypothesis: Hypothesis, experiment: Experiment, phases: dict[Phase, float]) -> dict[str, Any]:
+def _claim(hypothesis: Claim, experiment: Experiment, phases: dict[Phase, float]) -> dict[str, Any]:
+    if isinstance(hypothesis, ReadingHypothesis):
+        return {
+            "claim": format_hypothesis(hypothesis),
+            "requests_needed": None,
+            "requests_expected": None,
+            "expected_is_upper_end": False,
+            "note": f"read by {hypothesis.probe} when the load has ended",
+        }
     needed = requests_needed(hypothesis)
     expected = _expected(experiment, phases[hypothesis.phase]) if hypothesis.phase else None
     is_part = hypothesis.endpoint is not None or hypothesis.zone is not None

@@ -12,7 +12,7 @@ from stormproof.report.bar import IntervalBar, interval_bar
 from stormproof.report.delivery import Delivery, delivery
 from stormproof.report.facts import Facts, instant, number
 from stormproof.report.foreign import Activity, activities
-from stormproof.report.notation import clean, count, day, flat, interval, quantity, sign
+from stormproof.report.notation import DASH, clean, count, day, flat, interval, quantity, sign
 from stormproof.report.plot import Drawing, draw
 from stormproof.report.series import Series, tabulate
 
@@ -175,6 +175,8 @@ def assemble(facts: Facts) -> Page:
 
 
 def _finding_row(one: Finding) -> FindingRow:
+    if one.bound is None:
+        return _word_row(one)
     apart = (one.bound,)
     return FindingRow(
         claim=clean(one.claim),
@@ -187,6 +189,22 @@ def _finding_row(one: Finding) -> FindingRow:
         reason=clean(one.reason, limit=600),
         method=clean(one.method),
         bar=interval_bar(one),
+    )
+
+
+def _word_row(one: Finding) -> FindingRow:
+    """A claim about a word: what was found and how sure the probe is, where others have an estimate and interval."""
+    return FindingRow(
+        claim=clean(one.claim),
+        outcome=one.outcome,
+        estimate=DASH if one.found is None else clean(one.found),
+        interval=DASH if one.confidence is None else f"confidence {one.confidence:.2f}",
+        bound=clean(f"in {{{', '.join(one.accepted)}}}" if len(one.accepted) > 1 else "".join(one.accepted)),
+        n=count(one.n),
+        steady="",
+        reason=clean(one.reason, limit=600),
+        method=clean(one.method),
+        bar=None,
     )
 
 

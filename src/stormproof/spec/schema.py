@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormproof.spec.fields import ExperimentFields
 from stormproof.spec.hypothesis_forms import FORMS
+from stormproof.spec.reading_forms import READING_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,10 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         value = allowed if arguments.get("required") else {"anyOf": [allowed, {"type": "null"}]}
         kinds.append({"type": "object", "required": [kind], "properties": {kind: value}, "additionalProperties": False})
     schema["properties"]["faults"]["items"] = {"oneOf": kinds}
-    schema["properties"]["hypotheses"]["items"]["examples"] = [form.example for form in FORMS]
+    schema["properties"]["hypotheses"]["items"]["examples"] = [
+        *(form.example for form in FORMS),
+        *(form.example for form in READING_FORMS),
+    ]
     load = definitions["LoadFields"]
     load["oneOf"] = [{"required": ["arrivals"]}, {"required": ["users"]}]
     for optional in (
