@@ -11,13 +11,15 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
+from stormproof.lab.retrying import CallFailedError, RetryingClient
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.topology import Address
 from stormproof.lab.variants import VARIANTS, Variant, variant_named
@@ -26,6 +28,7 @@ PRODUCTS = {
     number: {"id": number, "name": f"Umbrella No. {number}", "price_cents": 990 + 130 * number}
     for number in range(1, PRODUCT_COUNT + 1)
 }
+PRODUCTS_AT_ONCE = 10
 _DEGRADED = {"x-degraded": "1"}
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,9 +37,17 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Shop:
     """The pages; what they need is handed in."""
 
-    def __init__(self, *, instance_id: str, zone: str, recommendations: Recommendations, cart: Cart) -> None:
-        self._identity = {"x-zone": zone, "x-instance": instance_id}
-        self._recommendations, self._cart = recommendations, cart
+    def __init__(
+        self,
+        *,
+        identity: Mapping[str, str],
+        recommendations: Recommendations,
+        cart: Cart,
+        stock: RetryingClient,
+        prices: RetryingClient,
+    ) -> None:
+        self._identity = identity
+        self._recommendations, self._cart, self._stock, self._prices = recommendations, cart, stock, prices
 
     def app(self) -> web.Application:
         """The routes, the recommendations session and the cart's background task."""
@@ -45,12 +56,14 @@ class Shop:
         app.router.add_get("/product/{product}", self._product)
         app.router.add_get("/cart/{user}", self._read_cart)
         app.router.add_post("/cart/{user}", self._add_to_cart)
+        app.router.add_get("/stock", self._read_stock)
+        app.router.add_get("/price/{product}", self._read_price)
         app.router.add_get("/healthz", self._healthz)
         app.cleanup_ctx.append(self._running)
         return app
 
     async def _running(self, _: web.Application) -> AsyncIterator[None]:
-        async with self._recommendations:
+        async with self._recommendations, self._stock, self._prices:
             draining = asyncio.create_task(self._cart.drain_forever())
             yield
             draining.cancel()
@@ -62,7 +75,7 @@ class Shop:
         answer: web.StreamResponse
         try:
             answer = await handler(request)
-        except (CartFailedError, RecommendationsFailedError) as error:
+        except (CartFailedError, RecommendationsFailedError, CallFailedError) as error:
             answer = web.json_response({"error": str(error)}, status=500)
         except web.HTTPException as error:
             answer = error
@@ -100,6 +113,26 @@ class Shop:
         answer = await self._cart.add(request.match_info["user"], item)
         return _cart_response(answer, status=202 if answer.degraded else 200)
 
+    async def _read_stock(self, request: web.Request) -> web.Response:
+        """What is left of each of ``?products=1,2,3``: one call of the dependency for each, at the same time."""
+        names = request.query.get("products", "").split(",")
+        products = [int(name) for name in names if name.isdecimal() and len(name) < 6 and int(name) in PRODUCTS]
+        if not products or len(products) != len(names) or len(products) > PRODUCTS_AT_ONCE:
+            return web.json_response({"error": f"expected products=1,2,3, at most {PRODUCTS_AT_ONCE}"}, status=400)
+        asked = (self._stock.get(f"/stock/{number}", operation=secrets.token_hex(8)) for number in products)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:  # all have ended: nothing of this page goes on behind the customer's back
+            if isinstance(answer, BaseException):
+                raise answer
+        return web.json_response({"stock": answers})
+
+    async def _read_price(self, request: web.Request) -> web.Response:
+        """The price of one product, which the dependency makes from what another one says."""
+        number = request.match_info["product"]
+        if not number.isdecimal() or len(number) > 5 or int(number) not in PRODUCTS:
+            return web.json_response({"error": "no such product"}, status=404)
+        return web.json_response(await self._prices.get(f"/prices/{number}", operation=secrets.token_hex(8)))
+
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response({"ok": True})
 
@@ -120,13 +153,19 @@ def build_cart(*, url: str, instance_id: str, variant: Variant) -> Cart:
 
 async def _serve(options: argparse.Namespace) -> None:
     variant = variant_named(options.variant)
+    rng = random.Random(options.instance)  # noqa: S311 - jitter, not a secret
     shop = Shop(
-        instance_id=options.instance,
-        zone=options.zone,
+        identity={"x-zone": options.zone, "x-instance": options.instance},
         recommendations=Recommendations(
             url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
         ),
         cart=build_cart(url=options.cart, instance_id=options.instance, variant=variant),
+        stock=RetryingClient(
+            url=options.stock, client_id=options.instance, policy=variant.calls.shop_of_stock, rng=rng
+        ),
+        prices=RetryingClient(
+            url=options.prices, client_id=options.instance, policy=variant.calls.shop_of_prices, rng=rng
+        ),
     )
     await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)])
 
@@ -134,7 +173,7 @@ async def _serve(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the process is ended; started by the supervisor."""
     parser = argparse.ArgumentParser(prog="python -m stormproof.lab.shop")
-    for name in ("instance", "zone", "host", "recommendations", "cart"):
+    for name in ("instance", "zone", "host", "recommendations", "cart", "stock", "prices"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)

@@ -148,6 +148,7 @@ class Supervisor:
                 *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
                 *("--host", address.host, "--port", str(address.port)),
                 *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
+                *("--stock", proxies["stock"].url, "--prices", proxies["prices"].url),
             ),
             log=instance.name,
         )

@@ -14,6 +14,7 @@ from stormproof.report.facts import Facts, instant, number
 from stormproof.report.foreign import Activity, activities
 from stormproof.report.notation import DASH, clean, count, day, flat, interval, quantity, sign
 from stormproof.report.plot import Drawing, draw
+from stormproof.report.readings import ReadingTable, reading_tables
 from stormproof.report.series import Series, tabulate
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Page:
     timeline: tuple[story.TimelineRow, ...]
     timeline_left_out: int
     probe_failures: int
+    readings: tuple[ReadingTable, ...]
     environment: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, str], ...]
     repeat: str
@@ -167,6 +169,7 @@ def assemble(facts: Facts) -> Page:
         timeline=told,
         timeline_left_out=untold,
         probe_failures=facts.probe_failures,
+        readings=reading_tables(facts),
         environment=_environment(facts),
         versions=_rows(run.get("versions")),
         repeat=clean(verdict.repeat or run.get("command") or "", limit=2000),
