@@ -1,0 +1,258 @@
+"""Waits → the client's back-off, in words: family, base, multiplier, cap, jitter, each with a confidence.
+
+The weight of a label is the posterior weight of all models that carry it. A confidence is that weight × how well the best model
+fits × the ceiling for the number of calls. Where two labels are the same thing seen from two sides (one retry has no
+multiplier; b·U(1, 2) is equal jitter of 2b) the conventions of the page on this probe decide, and the others are candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stormprobes.retries import jitter, schedule
+from stormprobes.retries.confidence import ceiling
+from stormprobes.retries.fit_quality import quality
+from stormprobes.retries.model import DECORRELATED_FACTOR, Model, log_likelihood
+from stormprobes.retries.proportion import Proportion, proportion_of
+from stormprobes.retries.search import Fit, fit_models
+
+if TYPE_CHECKING:
+    from stormprobes.retries.waits import Waits
+
+__all__ = ["Backoff", "Named", "UNKNOWN", "read_backoff"]
+
+WAITS_FITTED = 900
+LABEL_WEIGHT_MIN = 0.35  # below, no label is an answer
+NARROW_ADDITIVE_S = 0.015
+SAME_VALUE = 0.1
+LAST_WAIT_OUTLIERS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """One model in the words of the reading; base and cap are the client's own, before jitter is applied."""
+
+    family: str
+    jitter: str
+    base_s: float
+    multiplier: float | None
+    increment_s: float | None
+    cap_s: float | None
+    weight: float
+    proportion: Proportion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """The answer. *detail*: lead, jitter_param, cap_order, per_try_timeout_s, quality; *last_is_cut*: a deadline shows."""
+
+    family: str = "other"
+    jitter: str = "other"
+    base_s: float | None = None
+    multiplier: float | None = None
+    increment_s: float | None = None
+    cap_s: float | None = None
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    last_is_cut: bool = False
+    is_exact: bool = False
+
+
+UNKNOWN = Backoff()
+
+
+def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
+    """Read the back-off from *waits*, all by one rule of the client's."""
+    if not len(waits):
+        return UNKNOWN
+    calls = waits.calls
+    some = waits.thinned(max(12, WAITS_FITTED * calls // len(waits)))
+    fits = fit_models(some)
+    if not fits:
+        return UNKNOWN
+    range_s = max(1.0, 2.0 * float(np.quantile(some.wait_s, 0.995)))
+    cut = _without_cut_waits(fits[0].model, some, range_s)
+    if cut is not None:
+        some = cut
+        fits = fit_models(some)
+    fits_well = quality(fits[0].model, some, range_s)
+    named = _named(fits, waits_deep=int(some.nth.max()))
+    sure = ceiling(calls) * fits_well * trust
+    answer = _answer(named, sure)
+    model = fits[0].model
+    detail = {
+        "lead": min(model.structure.lead, int(some.nth.max())),
+        "jitter_param": _jitter_parameter(model, named[0]),
+        "cap_order": {"before": "before_jitter", "after": "after_jitter"}.get(model.structure.cap),
+        "first_wait_exact": model.structure.is_first_exact,
+        "per_try_timeout_s": _timeout(model, waits),
+        "fit_quality": round(fits_well, 3),
+    }
+    return Backoff(
+        **answer, detail=detail, last_is_cut=cut is not None, is_exact=model.structure.jitter == "none"
+    )
+
+
+def _without_cut_waits(model: Model, waits: Waits, range_s: float) -> Waits | None:
+    """The waits without each call's last, if those and only those do not fit: a deadline cuts the last one short."""
+    last = np.append(waits.call[1:] != waits.call[:-1], True)
+    odd = np.exp(log_likelihood(model, waits, range_s)) < 0.05 / range_s
+    if int(waits.nth.max()) < 3 or last.all():
+        return None
+    if float(odd[last].mean()) < LAST_WAIT_OUTLIERS or float(odd[~last].mean()) > 0.05:
+        return None
+    return waits.where(~last)
+
+
+def _named(fits: list[Fit], waits_deep: int) -> list[Named]:
+    """The fits in words, heaviest first; weights sum to 1."""
+    named = []
+    scores = np.array([fit.score for fit in fits])
+    for fit in fits:
+        named.append(_in_words(fit.model, waits_deep))
+    scores = scores + np.array([one.weight for one in named])
+    weights = np.exp(scores - scores.max())
+    weights /= weights.sum()
+    found = [
+        Named(**{name: getattr(one, name) for name in Named.__dataclass_fields__ if name != "weight"}, weight=float(weight))
+        for one, weight in zip(named, weights, strict=True)
+    ]
+    return found
+
+
+def _in_words(model: Model, deepest: int) -> Named:
+    """*weight* is a correction of the score: how usual the values are, where several readings are the same thing."""
+    structure, values = model.structure, model.values
+    kind = jitter.jitter_of(structure.jitter)
+    family = schedule.family_of(structure.family)
+    base = values.get("base", 0.0)
+    multiplier = values.get("multiplier")
+    if structure.family == "exponential:2":
+        multiplier = 2.0
+    if family == "fibonacci":
+        multiplier = None
+    if structure.jitter == "decorrelated":
+        family, multiplier = "exponential", DECORRELATED_FACTOR
+    if structure.jitter == "other:polly":
+        family, multiplier = "exponential", 2.0
+    increment = values.get("increment", base if structure.family in {"linear:=", "quadratic:="} else None)
+    cap = values.get("cap")
+    weight, proportion = 0.0, None
+    if kind == "proportional":
+        proportion = proportion_of(values["ratio"], base, deepest)
+        weight = proportion.log_weight
+        base /= 1 + proportion.plus
+        increment = None if increment is None else increment / (1 + proportion.plus)
+        if cap is not None and structure.cap == "before":
+            cap /= 1 + proportion.plus
+    if deepest - structure.lead <= 1 and structure.family == "fixed":
+        family = "other"  # one wait: fixed, linear and exponential begin alike
+    return Named(
+        family=family,
+        jitter=kind,
+        base_s=base,
+        multiplier=multiplier,
+        increment_s=increment if family in {"linear", "quadratic"} else None,
+        cap_s=cap,
+        weight=weight,
+        proportion=proportion,
+    )
+
+
+def _answer(named: list[Named], sure: float) -> dict[str, Any]:
+    families, jitters = _shares(named, "family"), _shares(named, "jitter")
+    family, family_weight = max(families.items(), key=lambda item: item[1])
+    kind, kind_weight = max(jitters.items(), key=lambda item: item[1])
+    best = next((n for n in named if n.family == family and n.jitter == kind), named[0])
+    confidence = {
+        "family": family_weight * sure,
+        "jitter": kind_weight * sure * _jitter_factor(best),
+        "base_s": _agreement(named, best, "base_s") * sure * (best.proportion.certainty if best.proportion else 1.0),
+        "multiplier": _agreement(named, best, "multiplier") * sure if best.multiplier else 0.0,
+        "increment_s": _agreement(named, best, "increment_s") * sure if best.increment_s else 0.0,
+        "cap_s": _agreement(named, best, "cap_s") * sure if best.cap_s else 0.0,
+    }
+    known = sure * family_weight >= LABEL_WEIGHT_MIN
+    jitter_known = sure * kind_weight >= LABEL_WEIGHT_MIN and kind != "other"
+    capped = best.cap_s is not None and _agreement(named, best, "cap_s") > 0.5
+    if family == "other":
+        confidence["family"] = min(confidence["family"], 0.5)
+    if kind == "other":
+        confidence["jitter"] = min(confidence["jitter"], 0.85)
+    if not known:
+        confidence |= {"family": 0.0, "base_s": 0.0, "multiplier": 0.0, "increment_s": 0.0, "cap_s": 0.0}
+    return {
+        "family": family if known else "other",
+        "jitter": kind if jitter_known else "other",
+        "base_s": best.base_s if known else None,
+        "multiplier": best.multiplier if known and family == "exponential" else None,
+        "increment_s": best.increment_s if known else None,
+        "cap_s": best.cap_s if known and capped else None,
+        "confidence": confidence if jitter_known or kind == "other" else confidence | {"jitter": 0.0},
+        "candidates": _candidates(named),
+    }
+
+
+def _shares(named: list[Named], attribute: str) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for one in named:
+        label = str(getattr(one, attribute))
+        shares[label] = shares.get(label, 0.0) + one.weight
+    return shares
+
+
+def _agreement(named: list[Named], best: Named, attribute: str) -> float:
+    """Weight of the models whose value is the best one's, within 10 %."""
+    value = getattr(best, attribute)
+    total = 0.0
+    for one in named:
+        other = getattr(one, attribute)
+        same = other == value or (value is not None and other is not None and abs(other - value) <= SAME_VALUE * abs(value))
+        total += one.weight if same else 0.0
+    return total
+
+
+def _jitter_factor(best: Named) -> float:
+    """A random part hardly wider than the overhead may be the overhead."""
+    return 1.0
+
+
+def _jitter_parameter(model: Model, named: Named) -> dict[str, float] | None:
+    if named.proportion is not None:
+        return {"minus": named.proportion.minus, "plus": named.proportion.plus}
+    if named.jitter == "additive":
+        return {"width_s": round(model.values.get("width", model.values.get("base", 0.0)), 6)}
+    return None
+
+
+def _timeout(model: Model, waits: Waits) -> float | None:
+    if "offset" in model.values:
+        return round(model.values["offset"], 4)
+    return None if np.isnan(waits.timeout_s) else round(waits.timeout_s, 4)
+
+
+def _candidates(named: list[Named]) -> tuple[Mapping[str, Any], ...]:
+    """Labels with at least 2 % of the weight, heaviest first. One wait is named as what it may be the first of."""
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in named:
+        for family in ("fixed", "exponential", "linear") if one.family == "other" else (one.family,):
+            share = one.weight / (3 if one.family == "other" else 1)
+            entry = merged.setdefault(
+                (family, one.jitter),
+                {
+                    "family": family,
+                    "jitter": one.jitter,
+                    "base_s": round(one.base_s, 6),
+                    "multiplier": None if one.multiplier is None else round(one.multiplier, 4),
+                    "cap_s": None if one.cap_s is None else round(one.cap_s, 6),
+                    "weight": 0.0,
+                },
+            )
+            entry["weight"] += share
+    ranked = sorted(merged.values(), key=lambda entry: -float(entry["weight"]))
+    return tuple(entry | {"weight": round(entry["weight"], 3)} for entry in ranked if entry["weight"] >= 0.02)[:6]

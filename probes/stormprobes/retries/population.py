@@ -1,0 +1,52 @@
+"""One kind of client, or several? A reading describes one; of a mixture it can only say that it is one.
+
+Signs: calls give up after two distinct numbers of tries, side by side in time (not one after the other, which a budget does);
+clients differ in the number of tries, each for itself; call ids are used twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stormprobes.retries.attempts import retried_outcomes
+
+if TYPE_CHECKING:
+    from stormprobes.retries.calls import Calls
+
+__all__ = ["Population", "population_of"]
+
+SECOND_SHARE_MIN = 0.08
+BOTH_SHARE_MIN = 0.7
+CLASH_SHARE_MAX = 0.02
+GAVE_UP_MIN = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """*is_mixed* when no one client explains the calls; *notes* says why, for people."""
+
+    is_mixed: bool
+    notes: tuple[str, ...]
+
+
+def population_of(calls: Calls, *, changes: bool) -> Population:
+    """Look for signs of several kinds of client; *changes*: a budget or a breaker explains calls with fewer tries."""
+    notes = []
+    clashes = float(calls.rows["clash"].mean())
+    if clashes > CLASH_SHARE_MAX:
+        notes.append(f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged")
+    retried = retried_outcomes(calls)
+    table = calls.table[calls.table["last_failed"]]
+    table = table[table["last_outcome"].map(retried).fillna(False).astype(bool)]
+    tries = table["tries"].to_numpy()
+    if not changes and len(tries) >= GAVE_UP_MIN:
+        values, counts = np.unique(tries, return_counts=True)
+        shares = np.sort(counts / counts.sum())[::-1]
+        if len(values) > 1 and shares[1] >= SECOND_SHARE_MIN and shares[0] + shares[1] >= BOTH_SHARE_MIN:
+            first, second = (int(v) for v in values[np.argsort(-counts, kind="stable")[:2]])
+            if abs(first - second) >= 1:
+                notes.append(f"calls give up after {min(first, second)} and after {max(first, second)} tries: two kinds of client?")
+    return Population(is_mixed=bool(notes), notes=tuple(notes))
