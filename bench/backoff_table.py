@@ -40,8 +40,8 @@ REFERENCE = {
     "decorrelated": (4033, 1008),
 }
 REFERENCE_CLIENTS = 100
-# Shares. Time is that of the last of a hundred clients: from trial to trial it differs by 11 to 15 %, and how many trials
-# the reference is the median of is not known.
+# Shares. Time is that of the last of a hundred clients: from trial to trial it differs by 11 to 15 %, and how many
+# trials the reference is the median of is not known.
 TIME_OFF_MAX, WRITES_OFF_MAX = 0.15, 0.05
 
 Waits = Iterator[float]  # before each retry, ms, without an end

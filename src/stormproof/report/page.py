@@ -71,6 +71,7 @@ class FindingRow:
     reason: str
     method: str
     bar: IntervalBar | None
+    is_word: bool = False  # then `estimate` is the word that was found, and `interval` the probe's confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +209,7 @@ def _word_row(one: Finding) -> FindingRow:
         reason=clean(one.reason, limit=600),
         method=clean(one.method),
         bar=None,
+        is_word=True,
     )
 
 
