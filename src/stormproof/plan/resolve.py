@@ -21,8 +21,8 @@ _ROUNDING = 1e-9  # a share written as 33.3333333333% of three
 def resolve_faults(experiment: Experiment, environment: Environment) -> tuple[ResolvedFault, ...]:
     """Each fault with its targets, in the spec's order. Touches nothing.
 
-    Raises `InputError` for a name that a fault or a claim uses and the environment does not know, for a fault without targets, and for
-    more than `limits` allow.
+    Raises `InputError` for a name that a fault or a claim uses and the environment does not know, for a fault
+    without targets, and for more than `limits` allow.
     """
     check_dependencies(experiment, environment)
     resolved = tuple(
