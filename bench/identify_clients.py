@@ -44,7 +44,7 @@ SURE = 0.9
 TRIAL_S = 5.0
 LOG_FLUSH_S = 1.0  # Envoy writes its log every 200 ms
 PAGES_PER_S = 12
-FLEET, CALLS_EACH = 24, 3
+FLEET, CALLS_EACH = 24, 5
 WITHIN = 0.15  # of the base
 
 

@@ -1,6 +1,6 @@
 """The forms that speak of what a closing probe read, as data: they drive `reading_hypothesis`, and the docs print them.
 
-A closing probe looks once, when the load has ended, at the whole record of the run (docs/adr/0013-closing-probes.md).
+A closing probe looks once, when the load has ended, at the whole record of the run (docs/adr/0016-closing-probes.md).
 """
 
 from __future__ import annotations
