@@ -24,8 +24,9 @@ COLUMNS = ("client", "op", "attempt", "t_start_s", "t_end_s", "outcome", "retry_
 def phases_of(run: Path) -> dict[str, Window]:
     """steady, fault and recovery as windows: the fault lasts from when it was last seen whole until it was again.
 
-    A phase that did not take place is left out. Raises `OSError` without the events, `ValueError` when the load never
-    started or never ended.
+    As `stormproof.verdict.timeline` has them, which a test compares: of a fault that was not felt from its injection to
+    its undo; to the end of load where it was never taken back. A phase that did not take place is left out. Raises
+    `OSError` without the events, `ValueError` when the load never started or never ended.
     """
     rows = _events(run / "events.jsonl")
     started = next((row for row in rows if row["event"] == "load.started"), None)
@@ -34,11 +35,27 @@ def phases_of(run: Path) -> dict[str, Window]:
         raise ValueError(f"{run}: expected a load that started and ended, got events without")
     steady_s, end_s = float(started["at"]) + float(started.get("warmup_s") or 0.0), min(ends)
     onsets = [float(_first(row, "last_ok_at", "at")) for row in rows if row["event"] == "fault.felt"]
-    gone = [float(row["at"]) for row in rows if row["event"] == "fault.gone"]
-    onset_s = min(onsets, default=end_s)
-    gone_s = min(max(gone, default=end_s), end_s)
-    found = {"steady": (steady_s, onset_s), "fault": (onset_s, gone_s), "recovery": (gone_s, end_s)}
+    begins = onsets or [float(_first(row, "at", "wall_s")) for row in rows if row["event"] == "fault.injecting"]
+    begin_s = min([*begins, end_s])
+    over_s = _over_s(rows, felt=bool(onsets))
+    over_s = end_s if over_s is None else min(over_s, end_s)
+    found = {"steady": (steady_s, begin_s), "fault": (begin_s, over_s), "recovery": (over_s, end_s)}
     return {phase: window for phase, window in found.items() if window[1] > window[0]}
+
+
+def _over_s(rows: list[dict[str, Any]], *, felt: bool) -> float | None:
+    """When the last fault was seen gone, or else undone; None when one of them was neither."""
+    ends: dict[str, float | None] = {}
+    for row in rows:
+        name, fault_id = row["event"], str(row.get("fault_id"))
+        if name == "fault.injecting":
+            ends.setdefault(fault_id, None)
+        elif name in {"fault.undoing", "fault.undone"} and ends.get(fault_id) is None:
+            ends[fault_id] = float(_first(row, "at", "wall_s"))
+    if felt:
+        ends |= {str(row.get("fault_id")): float(row["at"]) for row in rows if row["event"] == "fault.gone"}
+    known = [at for at in ends.values() if at is not None]
+    return max(known) if known and len(known) == len(ends) else None
 
 
 def arrivals_of(run: Path, dependency: str | None = None) -> dict[str, pd.DataFrame]:

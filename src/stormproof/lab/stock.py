@@ -29,8 +29,8 @@ class Stock:
         if self._waiting >= self._line_max:
             return web.json_response({"error": "too many wait already"}, status=503)
         self._waiting += 1
-        # Shielded: the work is done whether or not the caller still waits for it.
-        await asyncio.shield(asyncio.ensure_future(self._work()))
+        # The work is done whether or not the caller still waits: aiohttp does not cancel what somebody left.
+        await self._work()
         return web.json_response({"product": request.match_info["product"], "left": 7})
 
     async def _work(self) -> None:

@@ -72,9 +72,12 @@ def write_run(path: Path, frame: pd.DataFrame, *, events: Sequence[dict[str, Any
     return path
 
 
-def test_phases_are_those_of_the_verdict(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"felt": False}, {"felt": None}, {"gone": False}, {"injected": False}], ids=str
+)
+def test_phases_are_those_of_the_verdict(tmp_path: Path, changes: dict[str, Any]) -> None:
     """Two packages read the same events; what they call steady, fault and recovery is the same."""
-    run = SyntheticRun().write(tmp_path / "run")
+    run = SyntheticRun(**changes).write(tmp_path / "run")
 
     assert phases_of(run.path) == read_timeline(read_lines(run.events)).windows
 
