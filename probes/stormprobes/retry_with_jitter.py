@@ -227,3 +227,9 @@ def _bounded(attempts: Attempts) -> Attempts:
         deadline_s=attempts.deadline_s,
         gave_up=attempts.gave_up,
     )
+
+
+if __name__ == "__main__":
+    from stormprobes._retries_of_run import main
+
+    raise SystemExit(main())

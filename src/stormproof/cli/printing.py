@@ -53,7 +53,7 @@ def print_verdict(verdict: Verdict, *, report: str) -> None:
             table.add_row(
                 Text(str(finding.outcome), style=STYLE[finding.outcome]),
                 Text(finding.claim),
-                value(finding.estimate, finding.unit),
+                finding.found or value(finding.estimate, finding.unit),
                 _interval(finding),
                 f"{finding.n:,}",
             )
@@ -83,6 +83,8 @@ def value(number: float | None, unit: str) -> str:
 
 
 def _interval(finding: Finding) -> str:
+    if finding.confidence is not None:
+        return f"confidence {finding.confidence:.2f}"
     if finding.low is None and finding.high is None:
         return "–"
     unbounded = finding.high is None or math.isinf(finding.high)

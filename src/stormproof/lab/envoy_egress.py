@@ -44,6 +44,7 @@ from stormproof.lab.topology import (
     tls_path,
     tls_percent_key,
 )
+from stormproof.lab.variants import variant_named
 
 _LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
 # What a bucket holds while nobody throttles: wide open, and disabled by its runtime key as well.
@@ -76,12 +77,20 @@ ACCESS_LOG_FORMAT = {
 def egress_clusters(topology: Topology, directory: Path) -> list[dict[str, Any]]:
     """Where the requests go: the dependencies, and the places that refuse them."""
     return [
-        *(static_cluster(f"to-{name}", address) for name, address in topology.backends.items()),
+        *(_backend_cluster(name, topology) for name in topology.backends),
         static_cluster("to-moto", topology.moto),
         static_cluster(RESET_CLUSTER, topology.resetter),
         *(_tls_cluster(certificate, topology, directory) for certificate in CERTIFICATES),
         _unresolved_cluster(topology),
     ]
+
+
+def _backend_cluster(name: str, topology: Topology) -> dict[str, Any]:
+    cluster = static_cluster(f"to-{name}", topology.backends[name])
+    if _retries(name, topology):
+        # Envoy lets three retries be under way at once by default, which would make the layer a thin one.
+        cluster["circuit_breakers"] = {"thresholds": [{"max_retries": 1024}]}
+    return cluster
 
 
 def watched_files(topology: Topology, directory: Path) -> dict[Path, dict[str, Any]]:
@@ -130,7 +139,9 @@ def _egress_listener(dependency: str, topology: Topology, directory: Path) -> di
     return http_listener(
         dependency,
         topology.proxies[dependency],
-        route={"routes": _routes(dependency, "to-moto" if service else f"to-{dependency}")},
+        route={
+            "routes": _routes(dependency, "to-moto" if service else f"to-{dependency}", _retries(dependency, topology))
+        },
         http_filters=[
             # The bucket stands first, as a service throttles at its front door.
             _discovered_filter(bucket_name(dependency), bucket_path(directory, dependency), LOCAL_RATE_LIMIT_TYPE),
@@ -142,7 +153,12 @@ def _egress_listener(dependency: str, topology: Topology, directory: Path) -> di
     )
 
 
-def _routes(dependency: str, cluster: str) -> list[dict[str, Any]]:
+def _retries(dependency: str, topology: Topology) -> int:
+    """How often the proxy itself retries: a layer of its own, in front of *prices* only."""
+    return variant_named(topology.variant).calls.proxy_of_prices_retries if dependency == "prices" else 0
+
+
+def _routes(dependency: str, cluster: str, retries: int) -> list[dict[str, Any]]:
     """The detours that runtime keys open, then the way that is taken otherwise."""
     detours: list[dict[str, Any]] = [
         {
@@ -163,7 +179,14 @@ def _routes(dependency: str, cluster: str) -> list[dict[str, Any]]:
             },
         }
     )
-    return [*detours, {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s"}}]
+    way: dict[str, Any] = {"cluster": cluster, "timeout": "0s"}
+    if retries:
+        way["retry_policy"] = {
+            "retry_on": "5xx",
+            "num_retries": retries,
+            "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
+        }
+    return [*detours, {"match": {"prefix": "/"}, "route": way}]
 
 
 def _for_percent(runtime_key: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import contextlib
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart,
 from stormproof.lab.dependency import PRODUCT_COUNT
 from stormproof.lab.picture import PLACEHOLDER, PictureFailedError, make_picture
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
+from stormproof.lab.retrying import CallFailedError, RetryingClient
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.topology import Address
 from stormproof.lab.variants import VARIANTS, Variant, variant_named
@@ -29,6 +31,7 @@ PRODUCTS = {
     number: {"id": number, "name": f"Umbrella No. {number}", "price_cents": 990 + 130 * number}
     for number in range(1, PRODUCT_COUNT + 1)
 }
+PRODUCTS_AT_ONCE = 10
 _DEGRADED = {"x-degraded": "1"}
 _PICTURE = "image/x-portable-graymap"
 
@@ -41,16 +44,18 @@ class Shop:
     def __init__(
         self,
         *,
-        instance_id: str,
-        zone: str,
+        identity: Mapping[str, str],
         build: Build,
         recommendations: Recommendations,
         cart: Cart,
+        stock: RetryingClient,
+        prices: RetryingClient,
         placeholders: bool,
     ) -> None:
-        self._identity = {"x-zone": zone, "x-instance": instance_id, "x-build": build.name}
+        self._identity = {**identity, "x-build": build.name}
         self._build = build
         self._recommendations, self._cart, self._placeholders = recommendations, cart, placeholders
+        self._stock, self._prices = stock, prices
 
     def app(self) -> web.Application:
         """The routes, the recommendations session and the cart's background task."""
@@ -60,12 +65,14 @@ class Shop:
         app.router.add_get("/picture/{product}", self._picture)
         app.router.add_get("/cart/{user}", self._read_cart)
         app.router.add_post("/cart/{user}", self._add_to_cart)
+        app.router.add_get("/stock", self._read_stock)
+        app.router.add_get("/price/{product}", self._read_price)
         app.router.add_get("/healthz", self._healthz)
         app.cleanup_ctx.append(self._running)
         return app
 
     async def _running(self, _: web.Application) -> AsyncIterator[None]:
-        async with self._recommendations:
+        async with self._recommendations, self._stock, self._prices:
             draining = asyncio.create_task(self._cart.drain_forever())
             yield
             draining.cancel()
@@ -77,7 +84,7 @@ class Shop:
         answer: web.StreamResponse
         try:
             answer = self._failure(request) or await handler(request)
-        except (CartFailedError, RecommendationsFailedError, PictureFailedError) as error:
+        except (CartFailedError, RecommendationsFailedError, PictureFailedError, CallFailedError) as error:
             answer = web.json_response({"error": str(error)}, status=500)
         except web.HTTPException as error:
             answer = error
@@ -132,6 +139,26 @@ class Shop:
         answer = await self._cart.add(request.match_info["user"], item)
         return _cart_response(answer, status=202 if answer.degraded else 200)
 
+    async def _read_stock(self, request: web.Request) -> web.Response:
+        """What is left of each of ``?products=1,2,3``: one call of the dependency for each, at the same time."""
+        names = request.query.get("products", "").split(",")
+        products = [int(name) for name in names if name.isdecimal() and len(name) < 6 and int(name) in PRODUCTS]
+        if not products or len(products) != len(names) or len(products) > PRODUCTS_AT_ONCE:
+            return web.json_response({"error": f"expected products=1,2,3, at most {PRODUCTS_AT_ONCE}"}, status=400)
+        asked = (self._stock.get(f"/stock/{number}", operation=secrets.token_hex(8)) for number in products)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:  # all have ended: nothing of this page goes on behind the customer's back
+            if isinstance(answer, BaseException):
+                raise answer
+        return web.json_response({"stock": answers})
+
+    async def _read_price(self, request: web.Request) -> web.Response:
+        """The price of one product, which the dependency makes from what another one says."""
+        number = request.match_info["product"]
+        if not number.isdecimal() or len(number) > 5 or int(number) not in PRODUCTS:
+            return web.json_response({"error": "no such product"}, status=404)
+        return web.json_response(await self._prices.get(f"/prices/{number}", operation=secrets.token_hex(8)))
+
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response({"ok": True})
 
@@ -157,14 +184,20 @@ def build_cart(*, url: str, instance_id: str, variant: Variant) -> Cart:
 
 async def _serve(options: argparse.Namespace) -> None:
     variant = variant_named(options.variant)
+    rng = random.Random(options.instance)  # noqa: S311 - jitter, not a secret
     shop = Shop(
-        instance_id=options.instance,
-        zone=options.zone,
+        identity={"x-zone": options.zone, "x-instance": options.instance},
         build=BUILDS[options.build],
         recommendations=Recommendations(
             url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
         ),
         cart=build_cart(url=options.cart, instance_id=options.instance, variant=variant),
+        stock=RetryingClient(
+            url=options.stock, client_id=options.instance, policy=variant.calls.shop_of_stock, rng=rng
+        ),
+        prices=RetryingClient(
+            url=options.prices, client_id=options.instance, policy=variant.calls.shop_of_prices, rng=rng
+        ),
         placeholders=variant.placeholders,
     )
     await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)], listening=_say_so)
@@ -179,7 +212,7 @@ def _say_so() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the process is ended; started by the supervisor."""
     parser = argparse.ArgumentParser(prog="python -m stormproof.lab.shop")
-    for name in ("instance", "zone", "host", "recommendations", "cart"):
+    for name in ("instance", "zone", "host", "recommendations", "cart", "stock", "prices"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--build", choices=sorted(BUILDS), default=FIRST.name)

@@ -166,6 +166,7 @@ class Supervisor:
             *("--build", release or self._rollout.serving.get(instance.id, FIRST.name)),
             *("--host", address.host, "--port", str(address.port)),
             *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
+            *("--stock", proxies["stock"].url, "--prices", proxies["prices"].url),
         ]
         if name:  # beside another process at the same address: it says on a pipe of ours when it listens
             self._spawn(name, [sys.executable, "-m", SHOP, *arguments], log=instance.name, pipes=True)

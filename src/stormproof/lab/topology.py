@@ -30,7 +30,7 @@ REPLACES_TAG = "replaces"
 FIS_ROLE = f"arn:aws:iam::{ACCOUNT}:role/fis"
 
 # Dependencies that are HTTP services of ours; everything else is an AWS API behind moto.
-HTTP_DEPENDENCIES = ("recommendations", "reviews")
+HTTP_DEPENDENCIES = ("recommendations", "reviews", "stock", "prices")
 # Name of the dependency → AWS service. Beside the cart nothing is called by the shop: they are there so that
 # throttling can be tried on every protocol.
 AWS_DEPENDENCIES: Mapping[str, str] = {
@@ -43,7 +43,7 @@ AWS_DEPENDENCIES: Mapping[str, str] = {
 }
 DEPENDENCIES = (*HTTP_DEPENDENCIES, *AWS_DEPENDENCIES)
 # Those that can be slowed down: each file that Envoy watches costs one of the user's inotify instances (often 128).
-SLOWED_DEPENDENCIES = (*HTTP_DEPENDENCIES, "cart")
+SLOWED_DEPENDENCIES = ("recommendations", "reviews", "cart")
 # What the lab's TLS endpoints have for a certificate; "valid" is the control: all else equal, it must work.
 CERTIFICATES = ("expired", "wrong-host", "self-signed", "valid")
 # Where a client of ours comes from when its request must not count as the workload's and cannot say so itself.
@@ -317,7 +317,17 @@ def _source_digest() -> str:
     """What the workload's own code is, so that two runs can be said to have tested the same shop."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("builds.py", "cart.py", "dependency.py", "recommendations.py", "shop.py"):
+    for name in (
+        "builds.py",
+        "cart.py",
+        "dependency.py",
+        "picture.py",
+        "prices.py",
+        "recommendations.py",
+        "retrying.py",
+        "shop.py",
+        "stock.py",
+    ):
         digest.update((here / name).read_bytes())
     return digest.hexdigest()[:12]
 

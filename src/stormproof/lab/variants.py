@@ -99,6 +99,37 @@ class FleetPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How one process retries its calls of one dependency."""
+
+    # Attempts, the first included: with a of them in each of n layers the last one sees a^n calls for one.
+    attempts_max: int
+    # One attempt; what is given up is still worked on by the dependency.
+    attempt_timeout_s: float
+    # The pause before the n-th retry is min(cap, base · multiplier^(n-1)); with full jitter U(0, that). Without jitter
+    # calls that failed together come back together.
+    base_s: float = 0.0
+    multiplier: float = 1.0
+    cap_s: float = 1.0
+    full_jitter: bool = False
+    # Retries that a process may make while nothing succeeds (0: as many as it likes), and the part of a token that a
+    # success gives back: so retries are at most that share of the calls in the long run.
+    budget_tokens: int = 0
+    budget_refund: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsPolicy:
+    """Who retries on the way from the shop to *stock*, and how."""
+
+    shop_of_stock: RetryPolicy
+    shop_of_prices: RetryPolicy
+    # Attempts beyond the first that the proxy in front of *prices* makes by itself, as a service mesh does by default.
+    proxy_of_prices_retries: int
+    prices_of_stock: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One design of the shop."""
 
@@ -110,6 +141,7 @@ class Variant:
     fleet: FleetPolicy
     # Something instead of a picture that there is no memory for; without it, an error.
     placeholders: bool
+    calls: CallsPolicy
 
 
 NAIVE = Variant(
@@ -142,6 +174,13 @@ NAIVE = Variant(
     release=ReleasePolicy(wait_for_health=False, bake_s=0.0, healthy_within_s=0.0, pause_s=0.2),
     fleet=FleetPolicy(replace_after_s=2.0, boot_s=2.0),
     placeholders=False,
+    calls=CallsPolicy(
+        shop_of_stock=RetryPolicy(attempts_max=10, attempt_timeout_s=0.5, base_s=0.2),
+        # Three attempts in each of three layers: 27.
+        shop_of_prices=RetryPolicy(attempts_max=3, attempt_timeout_s=5.0),
+        proxy_of_prices_retries=2,
+        prices_of_stock=RetryPolicy(attempts_max=3, attempt_timeout_s=0.5),
+    ),
 )
 
 HARDENED = Variant(
@@ -176,6 +215,29 @@ HARDENED = Variant(
     release=ReleasePolicy(wait_for_health=True, bake_s=2.0, healthy_within_s=3.0, pause_s=0.0),
     fleet=FleetPolicy(replace_after_s=2.0, boot_s=120.0),
     placeholders=True,
+    calls=CallsPolicy(
+        shop_of_stock=RetryPolicy(
+            attempts_max=4,
+            attempt_timeout_s=0.2,
+            base_s=0.1,
+            multiplier=2.0,
+            cap_s=0.4,
+            full_jitter=True,
+            budget_tokens=20,
+        ),
+        # Retries in one layer only, the one nearest to the customer, who is the one that knows whether he still waits.
+        shop_of_prices=RetryPolicy(
+            attempts_max=3,
+            attempt_timeout_s=0.25,
+            base_s=0.05,
+            multiplier=2.0,
+            cap_s=0.2,
+            full_jitter=True,
+            budget_tokens=5,
+        ),
+        proxy_of_prices_retries=0,
+        prices_of_stock=RetryPolicy(attempts_max=1, attempt_timeout_s=0.2),
+    ),
 )
 
 VARIANTS = {variant.name: variant for variant in (NAIVE, HARDENED)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stormproof.model.hypothesis import Hypothesis, StopWhen
+from stormproof.model.hypothesis import Claim, StopWhen
 
 # The one kind that is made of others, and how its arguments name them: {steps: [{at: 3s, az-loss: {zone: a}}, …]}.
 COMPOSITE, STEPS, AT = "composite", "steps", "at"
@@ -84,7 +84,7 @@ class Experiment:
     load: Load
     timeline: Timeline
     faults: tuple[FaultRequest, ...]
-    hypotheses: tuple[Hypothesis, ...]
+    hypotheses: tuple[Claim, ...]
     stop_when: tuple[StopWhen, ...] = ()
     limits: Limits = field(default_factory=Limits)
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids

@@ -28,7 +28,8 @@ class Unit(enum.StrEnum):
     SECONDS = "s"
     PER_SECOND = "/s"
     COUNT = "count"
-    RATIO = "ratio"  # relative to steady
+    RATIO = "ratio"  # relative to steady, or arrivals per call
+    WORD = "word"  # no number: one of a few words
 
 
 UNIT_OF: dict[Metric, Unit] = {
@@ -86,6 +87,28 @@ class Hypothesis:
     def unit(self) -> Unit:
         """The unit of estimate, interval and bound."""
         return Unit.RATIO if self.relative_to_steady else UNIT_OF[self.metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingHypothesis:
+    """One claim about what a closing probe read: a number against *bound*, or a word out of *accepted*.
+
+    A closing probe looks once, at the whole record, when the load has ended.
+    """
+
+    text: str  # as written
+    probe: str  # as `readings.jsonl` names it: "health_check"
+    reading: str  # what of its reading: "detect_s"
+    op: str  # an `Op` with a bound, "in" with words
+    unit: Unit
+    bound: float | None = None
+    accepted: tuple[str, ...] = ()  # the words that satisfy the claim
+    dependency: str | None = None  # whose clients it is about; only of the retry probe
+    phase: Phase | None = None  # None: the probe's own choice
+    where: str = ""  # file:line
+
+
+Claim = Hypothesis | ReadingHypothesis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,9 +42,13 @@ class Finding:
     reason: str  # one sentence
     unit: str
     op: str
-    bound: float
+    bound: float | None  # None where the claim is about a word
     method: str  # the named interval method
     steady: float | None = None  # the same metric in the steady phase, where it exists
+    # Of a claim about a word, written only there: what was read, how sure the probe is (0 … 1), what would satisfy it.
+    found: str | None = None
+    confidence: float | None = None
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

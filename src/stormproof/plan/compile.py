@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stormproof.errors import FaultError
+from stormproof.plan.closing import closing_probes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +130,7 @@ def _extension(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noo
         "load": load,
         "timeline": asdict(experiment.timeline),
         "hypotheses": [hypothesis.text for hypothesis in experiment.hypotheses],
+        **({"closing_probes": dict(probes)} if (probes := closing_probes(experiment)) else {}),
         "stop_when": [condition.text for condition in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "reliability": list(experiment.reliability),

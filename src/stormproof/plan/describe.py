@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
+from stormproof.plan.closing import closing_probes
 from stormproof.plan.power import Power, by_chance, is_undecidable, power_of
 from stormproof.plan.resolve import check_limits, kinds_of
 from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
@@ -56,6 +57,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         ],
         "faults": [_fault(fault) for fault in resolved],
         "hypotheses": [_claim(one, experiment, phases) for one in experiment.hypotheses],
+        "closing_probes": list(closing_probes(experiment)),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "faults_at_once": len(kinds_of(resolved)),
@@ -125,7 +127,20 @@ def _phase_text(row: dict[str, Any]) -> str:
     return f"{row['phase']} {format_duration(row['seconds'])}{requests}"
 
 
-def _claim(hypothesis: Hypothesis, experiment: Experiment, phases: dict[Phase, float]) -> dict[str, Any]:
+def _claim(hypothesis: Claim, experiment: Experiment, phases: dict[Phase, float]) -> dict[str, Any]:
+    if isinstance(hypothesis, ReadingHypothesis):
+        return {
+            "claim": format_hypothesis(hypothesis),
+            "requests_needed": None,
+            "requests_expected": None,
+            "expected_is_upper_end": False,
+            "seconds_needed": None,
+            "held_with_at_most": None,
+            "share_refuted": None,
+            "ratio_refuted": None,
+            "can_be_decided": True,
+            "note": f"read by {hypothesis.probe} when the load has ended",
+        }
     expected = _expected(experiment, phases[hypothesis.phase]) if hypothesis.phase else None
     is_part = hypothesis.endpoint is not None or hypothesis.zone is not None
     power = power_of(

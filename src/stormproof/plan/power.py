@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from stormproof.model.hypothesis import NO_SAMPLING, Hypothesis, Metric, Op, Phase
+from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Metric, Op, Phase
 
 TAIL = 0.025  # beyond each end of a 95 % two-sided interval
 POWER = 0.8  # an effect is called visible when it is refuted that often
@@ -64,9 +64,9 @@ def power_of(
     )
 
 
-def by_chance(hypotheses: Sequence[Hypothesis]) -> int:
-    """How many of *hypotheses* could be refuted by chance."""
-    return sum(one.metric not in NO_SAMPLING for one in hypotheses)
+def by_chance(hypotheses: Sequence[Claim]) -> int:
+    """How many of *hypotheses* could be refuted by the chance of which requests were drawn."""
+    return sum(isinstance(one, Hypothesis) and one.metric not in NO_SAMPLING for one in hypotheses)
 
 
 def requests_needed(hypothesis: Hypothesis) -> int | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stormproof.errors import InputError
 from stormproof.faults import catalogue
+from stormproof.plan.closing import check_dependencies
 from stormproof.spec.quantity import format_share
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ _ROUNDING = 1e-9  # a share written as 33.3333333333% of three
 def resolve_faults(experiment: Experiment, environment: Environment) -> tuple[ResolvedFault, ...]:
     """Each fault with its targets, in the spec's order. Touches nothing.
 
-    Raises `InputError` for a name that the environment does not know, for a fault without targets, and for
-    more than `limits` allow.
+    Raises `InputError` for a name that a fault or a claim uses and the environment does not know, for a fault
+    without targets, and for more than `limits` allow.
     """
+    check_dependencies(experiment, environment)
     resolved = tuple(
         catalogue.resolve(
             fault.kind,

@@ -24,6 +24,8 @@ FAULT_GONE = "fault.gone"  # fault_id, kind, at, evidence
 FAULT_NOT_GONE = "fault.not_gone"  # fault_id, kind, reason
 ABORT = "abort"  # reason, by: person | stop_when | limit | failure
 LOAD_STOPPED = "load.stopped"  # per worker: offered, sent, completed, lateness_ms_p99, …
+PROBE_READ = "probe.read"  # probe
+PROBE_BLIND = "probe.blind"  # probe, reason
 RUN_ENDED = "run.ended"
 
 

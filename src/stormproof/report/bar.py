@@ -36,9 +36,9 @@ class IntervalBar:
 def interval_bar(finding: Finding) -> IntervalBar | None:
     """The bar of *finding*, or None when it has no interval to show."""
     low, high = _finite(finding.low), _finite(finding.high)
-    if low is None and high is None:
-        return None
     estimate, bound = _finite(finding.estimate), finding.bound
+    if bound is None or (low is None and high is None):
+        return None
     seen = [value for value in (low, high, estimate, bound) if value is not None and math.isfinite(value)]
     least, most = min(seen), max(seen)
     pad = (most - least) * 0.14 or abs(bound) * 0.1 or 1.0

@@ -12,8 +12,9 @@ from stormproof.report.bar import IntervalBar, interval_bar
 from stormproof.report.delivery import Delivery, delivery
 from stormproof.report.facts import Facts, instant, number
 from stormproof.report.foreign import Activity, activities
-from stormproof.report.notation import clean, count, day, flat, interval, quantity, sign
+from stormproof.report.notation import DASH, clean, count, day, flat, interval, quantity, sign
 from stormproof.report.plot import Drawing, draw
+from stormproof.report.readings import ReadingTable, reading_tables
 from stormproof.report.series import Series, tabulate
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class FindingRow:
     reason: str
     method: str
     bar: IntervalBar | None
+    is_word: bool = False  # then `estimate` is the word that was found, and `interval` the probe's confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class Page:
     timeline: tuple[story.TimelineRow, ...]
     timeline_left_out: int
     probe_failures: int
+    readings: tuple[ReadingTable, ...]
     environment: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, str], ...]
     repeat: str
@@ -167,6 +170,7 @@ def assemble(facts: Facts) -> Page:
         timeline=told,
         timeline_left_out=untold,
         probe_failures=facts.probe_failures,
+        readings=reading_tables(facts),
         environment=_environment(facts),
         versions=_rows(run.get("versions")),
         repeat=clean(verdict.repeat or run.get("command") or "", limit=2000),
@@ -175,6 +179,8 @@ def assemble(facts: Facts) -> Page:
 
 
 def _finding_row(one: Finding) -> FindingRow:
+    if one.bound is None:
+        return _word_row(one)
     apart = (one.bound,)
     return FindingRow(
         claim=clean(one.claim),
@@ -187,6 +193,23 @@ def _finding_row(one: Finding) -> FindingRow:
         reason=clean(one.reason, limit=600),
         method=clean(one.method),
         bar=interval_bar(one),
+    )
+
+
+def _word_row(one: Finding) -> FindingRow:
+    """A claim about a word: what was found and how sure the probe is, where others have an estimate and interval."""
+    return FindingRow(
+        claim=clean(one.claim),
+        outcome=one.outcome,
+        estimate=DASH if one.found is None else clean(one.found),
+        interval=DASH if one.confidence is None else f"confidence {one.confidence:.2f}",
+        bound=clean(f"in {{{', '.join(one.accepted)}}}" if len(one.accepted) > 1 else "".join(one.accepted)),
+        n=count(one.n),
+        steady="",
+        reason=clean(one.reason, limit=600),
+        method=clean(one.method),
+        bar=None,
+        is_word=True,
     )
 
 

@@ -40,9 +40,11 @@ def render_junit(page: Page) -> str:
 
     _case(suite, page, "verdict", "the run's verdict", page.outcome, page.reason, "; ".join(page.other_reasons))
     for finding in page.findings:
+        interval = finding.interval if finding.is_word else f"95 % interval {finding.interval}"
+        found = "found" if finding.is_word else "estimate"
+        wanted = "wanted" if finding.is_word else "bound"
         numbers = (
-            f"estimate {finding.estimate}, 95 % interval {finding.interval}, bound {finding.bound}, "
-            f"n {finding.n}; method: {finding.method}"
+            f"{found} {finding.estimate}, {interval}, {wanted} {finding.bound}, n {finding.n}; method: {finding.method}"
         )
         _case(suite, page, "hypothesis", finding.claim, finding.outcome, finding.reason, numbers)
     for check in page.checks:

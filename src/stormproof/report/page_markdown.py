@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from stormproof.report.page import FindingRow, Page
+    from stormproof.report.readings import ReadingTable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")
 # What means a heading, a list or a rule, but only where a line begins.
@@ -72,6 +73,7 @@ def render_markdown(page: Page) -> str:
         _bullets(f"{code(one.claim)}: {prose(one.reason)}" for one in page.findings if one.reason),
         "### What was broken",
         _faults(page),
+        *(["### What the probes read", *(_reading(one) for one in page.readings)] if page.readings else []),
         "### Was the experiment sound",
         _checks(page),
         "### Repeat",
@@ -115,6 +117,12 @@ def _faults(page: Page) -> str:
         felt = "felt" if one.felt else "**not felt**"
         lines.append(f"{escape(one.what)}: {felt}, {gone}{f' ({when})' if when else ''}")
     return _bullets(lines) if lines else "No fault of ours was due or injected."
+
+
+def _reading(one: ReadingTable) -> str:
+    if one.blind:
+        return f"{code(one.probe)} saw nothing: {escape(one.blind)}"
+    return f"{code(one.probe)}:\n\n" + _bullets(f"{escape(what)}: {escape(text)}" for what, text in one.rows)
 
 
 def _checks(page: Page) -> str:

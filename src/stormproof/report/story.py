@@ -188,6 +188,11 @@ _TELL: dict[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
     names.FAULT_UNDONE: (_fault("undone: the call returned"), "fault"),
     names.FAULT_GONE: (_fault("gone, seen from outside"), "fault"),
     names.FAULT_NOT_GONE: (_fault("was not seen gone"), "trouble"),
+    names.PROBE_READ: (lambda event: f"{event.get('probe', 'a probe')} has read the record", ""),
+    names.PROBE_BLIND: (
+        lambda event: f"{event.get('probe', 'a probe')} saw nothing: {event.get('reason', 'no reason given')}",
+        "trouble",
+    ),
     names.ABORT: (_abort, "trouble"),
     names.LOAD_STOPPED: (_load_stopped, ""),
     names.RUN_ENDED: (_ended, ""),

@@ -33,22 +33,28 @@ class Child:
         log: Path,
         environment: Mapping[str, str],
         orphan_signal: int = signal.SIGTERM,
+        output: Path | None = None,
     ) -> Child:
         """Start ``python -m …`` with *arguments*; it is sent *orphan_signal* should we die.
+
+        What it prints goes to *log*; with *output*, its standard output goes there instead.
 
         An own session, so that a Ctrl-C on the terminal reaches the conductor alone, which decides.
         """
         parent = os.getpid()
         file = log.open("ab")
+        answer = None if output is None else output.open("wb")
         process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            stdout=file if answer is None else answer,
+            stderr=file,
             env=dict(environment),
             start_new_session=True,
             preexec_fn=lambda: die_with_parent(parent, orphan_signal),  # noqa: PLW1509 - no threads hold locks we need: prctl and getppid only
         )
+        if answer is not None:
+            answer.close()  # the child has its own
         return cls(name=name, process=process, log=log, _log_file=file)
 
     @property

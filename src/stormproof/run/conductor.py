@@ -22,10 +22,12 @@ from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
 from stormproof.model.guardrails import Guardrails
 from stormproof.model.plan import RunPlan
+from stormproof.plan.closing import closing_probes
 from stormproof.record import events
 from stormproof.record.arrivals import collect_arrivals
 from stormproof.record.layout import RunDirectory
 from stormproof.run.children import Child
+from stormproof.run.closing import ask_closing_probes
 from stormproof.run.follow import Follower
 from stormproof.run.guard import Guard
 from stormproof.run.interrupt import Interrupts
@@ -76,6 +78,7 @@ class Conductor:
     _follower: Follower = field(init=False)
     _log_offsets: dict[str, int] = field(default_factory=dict)
     _started_s: float = 0.0  # monotonic
+    _aborted: bool = False
 
     def __post_init__(self) -> None:
         self._live = LiveSli(self.experiment.load.workers)
@@ -255,7 +258,7 @@ class Conductor:
 
     def _abort(self, reason: str, *, by: str) -> bool:
         self._event(events.ABORT, reason=reason, by=by)
-        self._state.end = reason
+        self._state.end, self._aborted = reason, True
         self.progress.say(f"abort    {reason}")
         return True
 
@@ -281,6 +284,7 @@ class Conductor:
             self.progress.say("undo     the watchdog tries again")
             self._guard.wait(WATCHDOG_TRIES_S)
             undone = self._settled()
+        self._ask_closing_probes()
         self._event(events.RUN_ENDED, at=time.time(), undone=undone)
         self.progress.close()
         return undone
@@ -326,6 +330,19 @@ class Conductor:
             log = self.environment.dependencies[name].access_log
             if log is not None:
                 collect_arrivals(self.run, name, Path(log), offset)
+
+    def _ask_closing_probes(self) -> None:
+        """What can only be read from the whole record; an aborted run is not kept waiting for it."""
+        probes = closing_probes(self.experiment)
+        if not probes or self._aborted:
+            return
+        self.progress.say(f"reading  {', '.join(probes)}")
+        try:
+            blind = ask_closing_probes(self.run, probes, process_environment=self.process_environment)
+        except OSError as error:  # a full disk: the verdict will miss what is missing
+            blind = [str(error)]
+        for reason in blind:
+            self.progress.say(f"BLIND    {reason}")
 
     def _draw(self) -> None:
         until = self._state.phase_until

@@ -7,8 +7,9 @@
                 healthy targets <op> <count> for <duration>
                 alarm "<name>" [for <duration>]
 
-The metrics and what each may be followed by are the table in `hypothesis_forms`. The language is strict: one
-way to say each thing, lower case, units always; so a text that parses means what it says.
+The metrics and what each may be followed by are the table in `hypothesis_forms`; claims about what a closing probe
+read are productions of their own (`reading_forms`, `reading_hypothesis`). The language is strict: one way to say each
+thing, lower case, units always; so a text that parses means what it says.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ from stormproof.model.hypothesis import (
     UNIT_OF,
     WHOLE_RUN,
     AlarmStopCondition,
+    Claim,
     Hypothesis,
     Metric,
     Op,
     Phase,
     ProbeStopCondition,
+    ReadingHypothesis,
     StopCondition,
     StopWhen,
     Unit,
 )
-from stormproof.spec.hypothesis_forms import ALARM_EXAMPLE, FORMS, LATER, PROBE_FORMS, UNIT_TEXT, Form, Qualifier
+from stormproof.spec.hypothesis_forms import ALARM_EXAMPLE, FORMS, PROBE_FORMS, UNIT_TEXT, Form, Qualifier
 from stormproof.spec.quantity import (
     format_duration,
     format_rate,
@@ -44,6 +47,8 @@ from stormproof.spec.quantity import (
     parse_rate,
     parse_share,
 )
+from stormproof.spec.reading_forms import STARTS
+from stormproof.spec.reading_hypothesis import format_reading, parse_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,11 +84,14 @@ class _Token:
     quoted: bool = False
 
 
-def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
+def parse_hypothesis(text: str, *, where: str = "") -> Claim:
     """The claim that *text* makes; *where* is its `file:line`. Raises `HypothesisError`."""
-    parser = _Parser(text, where)
-    parser.refuse_later_forms()
-    form, quantile = parser.metric(FORMS)
+    parser = Cursor(text, where)
+    return parse_reading(parser) if parser.peek() in STARTS else _parse_metric(parser)
+
+
+def _parse_metric(parser: Cursor) -> Hypothesis:
+    form, quantile = parser.metric(FORMS, beside=STARTS)
     endpoint = parser.qualifier("of", form.endpoint, form, lambda: parser.name("an endpoint"))
     zone = parser.qualifier("in", form.zone, form, parser.zone)
     phase = parser.qualifier("during", form.phase, form, parser.phase)
@@ -96,7 +104,7 @@ def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
         parser.fail(start, "an absolute bound", "`x steady`", hint="steady compared with itself is always 1x")
     parser.refuse_empty_claims(start, op, bound, Unit.RATIO if relative else UNIT_OF[form.metric])
     return Hypothesis(
-        text=text.strip(),
+        text=parser.text,
         metric=form.metric,
         op=op,
         bound=bound,
@@ -105,13 +113,13 @@ def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
         zone=zone,
         phase=when,
         relative_to_steady=relative,
-        where=where,
+        where=parser.where,
     )
 
 
 def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
     """The stop condition that *text* states, e.g. `availability < 50% for 5s`. Raises `HypothesisError`."""
-    parser, text = _Parser(text, where), text.strip()
+    parser, text = Cursor(text, where), text.strip()
     if parser.peek() == "alarm":
         parser.position += 1
         alarm = parser.alarm()
@@ -141,8 +149,10 @@ def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
     return StopCondition(text=text, metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where)
 
 
-def format_hypothesis(hypothesis: Hypothesis) -> str:
+def format_hypothesis(hypothesis: Claim) -> str:
     """The canonical text: parsed again it makes the same claim."""
+    if isinstance(hypothesis, ReadingHypothesis):
+        return format_reading(hypothesis)
     parts = [_metric_text(hypothesis.metric, hypothesis.quantile)]
     if hypothesis.endpoint is not None:
         parts.append(f"of {_quote(hypothesis.endpoint)}")
@@ -180,7 +190,7 @@ def format_bound(bound: float, unit: Unit) -> str:
     return f"{_number(bound)}x steady" if unit is Unit.RATIO else _number(bound)
 
 
-class _Parser:
+class Cursor:
     """A cursor over the words of one text."""
 
     def __init__(self, text: str, where: str) -> None:
@@ -229,14 +239,6 @@ class _Parser:
         got = self.tokens[self.position].text
         near = difflib.get_close_matches(got.lower(), known, n=1, cutoff=0.6)
         self.fail(self.position, expected, f"`{got}`", hint=f"did you mean `{near[0]}`?" if near else hint)
-
-    def refuse_later_forms(self) -> None:
-        """Forms of later versions get an answer of their own, not a guess at what they could have meant."""
-        words = [None if token.quoted else token.text.lower() for token in self.tokens]
-        for later in LATER:
-            for start in range(len(words) - len(later.words) + 1):
-                if tuple(words[start : start + len(later.words)]) == later.words:
-                    self.fail(start, "a form of this version", f"`{later.form}`", hint="not in this version")
 
     def metric(self, forms: Sequence[Form], *, beside: Sequence[str] = ()) -> tuple[Form, float | None]:
         """The metric at the start, with its quantile if it is a percentile; *beside* could have stood there too."""

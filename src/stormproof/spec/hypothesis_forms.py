@@ -134,25 +134,6 @@ ALARM_FORM = 'alarm "<name>" [for <duration>]'
 ALARM_EXAMPLE = 'alarm "checkout-5xx" for 10s'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaterForm:
-    """A production of a later version: known, so that the error can say so instead of guessing."""
-
-    words: tuple[str, ...]  # they stand next to each other, anywhere in the text
-    form: str
-
-
-LATER: tuple[LaterForm, ...] = (
-    LaterForm(words=("detects", "within"), form="<probe> detects within <duration>"),
-    LaterForm(words=("in", "{"), form="<reading> in {<value>, …}"),
-    LaterForm(words=("fails", "open"), form="<probe> fails open"),
-    LaterForm(words=("fails", "closed"), form="<probe> fails closed"),
-    LaterForm(words=("budget", "exists"), form="retry budget exists"),
-    LaterForm(words=("are", "not", "synchronised"), form="<clients> are not synchronised"),
-    LaterForm(words=("retry", "attempts"), form="retry attempts <= <count>"),
-    LaterForm(words=("retry", "amplification"), form="retry amplification <= <ratio>"),
-)
-
 UNIT_TEXT: dict[Unit, str] = {
     Unit.SHARE: "a share: 99.5%",
     Unit.MILLISECONDS: "a duration: 500ms, 2s",
@@ -193,8 +174,3 @@ def stop_table() -> str:
         rows.append(f"| `{probe.name}`: {probe.meaning} | {bound} | the probe `{probe.probe}` | `{probe.example}` |")
     rows.append(f"| `{ALARM_FORM}` | none: it is in state ALARM | CloudWatch, once a second | `{ALARM_EXAMPLE}` |")
     return "\n".join(rows) + "\n"
-
-
-def later_table() -> str:
-    """The forms of later versions as a Markdown list."""
-    return "".join(f"- `{later.form}`\n" for later in LATER)

@@ -8,6 +8,7 @@ import importlib.resources
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,13 @@ from stormproof.model.experiment import (
     Load,
     Timeline,
 )
+from stormproof.model.hypothesis import Claim, ReadingHypothesis
 from stormproof.spec.document import Document, Location, dotted, read_document
 from stormproof.spec.fields import ELSEWHERE, ExperimentFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
 from stormproof.spec.override import apply_overrides
 from stormproof.spec.quantity import format_duration, parse_duration
+from stormproof.spec.reading_forms import RETRY
 from stormproof.spec.translate import nearest, validate
 from stormproof.spec.variable import resolve_variables, variables_from
 
@@ -133,8 +136,28 @@ def experiment_from(
         path=document.file,
         schema_version=fields.schema_version,
     )
+    experiment = replace(experiment, hypotheses=_whose_clients(experiment, document))
     _check_together(experiment, document)
     return experiment
+
+
+def _whose_clients(experiment: Experiment, document: Document) -> tuple[Claim, ...]:
+    """The hypotheses, each claim about retries with its dependency: unsaid, it is the one that the faults break."""
+    broken = sorted({str(f.arguments["dependency"]) for f in experiment.faults if "dependency" in f.arguments})
+    claims: list[Claim] = []
+    for index, one in enumerate(experiment.hypotheses):
+        if not isinstance(one, ReadingHypothesis) or one.probe != RETRY or one.dependency is not None:
+            claims.append(one)
+            continue
+        if len(broken) != 1:
+            raise HypothesisError(
+                where=document.where(("hypotheses", index)),
+                what=f'"{one.text}"',
+                expected="`of <dependency>`, as the faults do not break exactly one",
+                got=f"faults that break {', '.join(broken) or 'no dependency'}",
+            )
+        claims.append(replace(one, dependency=broken[0]))
+    return tuple(claims)
 
 
 def slug_of(path: Path) -> str:

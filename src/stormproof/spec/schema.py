@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stormproof.model.experiment import COMPOSITE, STEPS
 from stormproof.spec.fields import ExperimentFields
 from stormproof.spec.hypothesis_forms import FORMS
+from stormproof.spec.reading_forms import READING_FORMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,10 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
     schema["properties"]["faults"]["items"] = {"oneOf": kinds}
     if COMPOSITE in catalogue:
         _say_steps(definitions[f"fault:{COMPOSITE}"], [one for one in kinds if one["required"] != [COMPOSITE]])
-    schema["properties"]["hypotheses"]["items"]["examples"] = [form.example for form in FORMS]
+    schema["properties"]["hypotheses"]["items"]["examples"] = [
+        *(form.example for form in FORMS),
+        *(form.example for form in READING_FORMS),
+    ]
     load = definitions["LoadFields"]
     load["oneOf"] = [{"required": ["arrivals"]}, {"required": ["users"]}]
     for optional in (

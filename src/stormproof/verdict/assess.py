@@ -11,7 +11,7 @@ import orjson
 
 from stormproof.analysis.measure import Observations
 from stormproof.errors import RunDirectoryError
-from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.arrivals import read_arrivals
 from stormproof.record.atomic import read_lines
@@ -22,6 +22,7 @@ from stormproof.verdict.chaos_journal import judge_journal, read_journal
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
+from stormproof.verdict.reading import CONFIDENCE_MIN
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
 from stormproof.verdict.validity import RunEvidence, checks_of, lost_zone
 
@@ -147,7 +148,7 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
 
 
 def conclude(
-    hypotheses: Sequence[Hypothesis], findings: Sequence[Finding], checks: tuple[Check, ...], timeline: Timeline
+    hypotheses: Sequence[Claim], findings: Sequence[Finding], checks: tuple[Check, ...], timeline: Timeline
 ) -> _Judgement:
     """Merge findings, checks and how the run ended into one outcome, with its reasons in sentences."""
     failed = [check for check in checks if not check.ok]
@@ -163,7 +164,7 @@ def conclude(
     )
 
 
-def _untested(hypothesis: Hypothesis, finding: Finding, failed: Sequence[Check]) -> Finding:
+def _untested(hypothesis: Claim, finding: Finding, failed: Sequence[Check]) -> Finding:
     """*finding* made inconclusive where it rests on a check that failed; its numbers stay to be read."""
     causes = [check for check in failed if _rests_on(hypothesis, check.name)]
     if not causes or finding.outcome is Outcome.INCONCLUSIVE:
@@ -172,12 +173,14 @@ def _untested(hypothesis: Hypothesis, finding: Finding, failed: Sequence[Check])
     return replace(finding, outcome=Outcome.INCONCLUSIVE, reason=f"Not tested ({why}). {finding.reason}")
 
 
-def _rests_on(hypothesis: Hypothesis, check: str) -> bool:
+def _rests_on(hypothesis: Claim, check: str) -> bool:
     """Whether *hypothesis* means nothing when *check* failed."""
     if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, WHOLE}:
         return True
     if check == validity.SEEING:
-        return hypothesis.metric is Metric.TIME_TO_DETECT
+        return isinstance(hypothesis, Hypothesis) and hypothesis.metric is Metric.TIME_TO_DETECT
+    if check == validity.SAW:
+        return False  # a claim without its reading is inconclusive by itself
     if check in {validity.FELT, validity.SHOWN, validity.GONE, validity.STEADY}:
         # What the steady phase is like does not depend on the fault, nor on its own being good.
         return hypothesis.phase is not Phase.STEADY
@@ -188,7 +191,7 @@ def _data_check(findings: Sequence[Finding], timeline: Timeline) -> tuple[Check,
     """A claim about what left no data at all was not tested; where an abort may be the cause it is left out."""
     if timeline.abort is not None or not findings:
         return ()
-    bare = [finding for finding in findings if finding.n == 0 and finding.estimate is None]
+    bare = [one for one in findings if one.n == 0 and one.estimate is None and one.found is None]
     if not bare:
         return (Check(name=CLAIMS_HAVE_DATA, ok=True, reason=f"all {len(findings)} have"),)
     reason = "; ".join(f"{finding.claim}: {finding.reason.rstrip('.')}" for finding in bare)
@@ -209,7 +212,9 @@ def _reasons(
             return (*ended, "No claim was refuted in what was measured before.")
         case Outcome.HELD:
             many = f"All {len(findings)} claims" if len(findings) > 1 else "The claim"
-            return (f"{many} held: the whole 95 % interval satisfies the bound.",)
+            words = any(one.found is not None for one in findings)
+            sure = f", and each word was read with a confidence of {CONFIDENCE_MIN:g} or more" if words else ""
+            return (f"{many} held: the whole 95 % interval satisfies the bound{sure}.",)
         case _:
             return _claims(findings, Outcome.INCONCLUSIVE) or ("The spec claims nothing, so nothing could hold.",)
 

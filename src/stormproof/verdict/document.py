@@ -14,6 +14,8 @@ from stormproof.model.hypothesis import Phase
 from stormproof.model.verdict import SCHEMA_VERSION, Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.atomic import dump_json, write_bytes
 
+_OF_WORDS = ("found", "confidence", "accepted")
+
 
 def to_document(verdict: Verdict) -> dict[str, Any]:
     """*verdict* as JSON-clean data, `schema_version` first; infinity becomes None, as the reason says it in words."""
@@ -21,7 +23,8 @@ def to_document(verdict: Verdict) -> dict[str, Any]:
     # In the file an outcome is called what its readers call it (DESIGN 5): "verdict", of the run and of each finding.
     fields = {"verdict": fields.pop("outcome"), **fields}
     fields["findings"] = [
-        {"claim": finding.pop("claim"), "verdict": finding.pop("outcome"), **finding} for finding in fields["findings"]
+        {"claim": finding.pop("claim"), "verdict": finding.pop("outcome"), **_told(finding)}
+        for finding in fields["findings"]
     ]
     order = [phase.value for phase in Phase]
     fields["windows"] = {phase: list(fields["windows"][phase]) for phase in order if phase in fields["windows"]}
@@ -42,7 +45,8 @@ def from_document(document: dict[str, Any], *, where: str = "verdict.json") -> V
             findings=tuple(
                 Finding(
                     outcome=Outcome(finding["verdict"]),
-                    **{key: value for key, value in finding.items() if key != "verdict"},
+                    **{key: value for key, value in finding.items() if key not in {"verdict", "accepted"}},
+                    accepted=tuple(finding.get("accepted", ())),
                 )
                 for finding in document["findings"]
             ),
@@ -82,6 +86,13 @@ def read_verdict(path: Path) -> Verdict:
     if not isinstance(document, dict):
         raise RunDirectoryError(where=str(path), what="", expected="an object", got=type(document).__name__)
     return from_document(document, where=str(path))
+
+
+def _told(finding: dict[str, Any]) -> dict[str, Any]:
+    """*finding* without the fields of a claim about a word, unless it is one: older verdicts stay the same bytes."""
+    if finding["accepted"]:
+        return finding
+    return {key: value for key, value in finding.items() if key not in _OF_WORDS}
 
 
 def _clean(value: Any) -> Any:

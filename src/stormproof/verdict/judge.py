@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, require_columns
-from stormproof.model.hypothesis import NO_SAMPLING, Hypothesis, Phase, Unit
+from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Phase, ReadingHypothesis
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
 from stormproof.verdict.family import not_sure_enough
+from stormproof.verdict.judge_reading import reading_finding
+from stormproof.verdict.wording import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +32,8 @@ def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hyp
 
     parsed = [parse_hypothesis(text) for text in hypotheses]
     # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
-    named = {"zone": any(one.zone for one in parsed), "endpoint": any(one.endpoint for one in parsed)}
+    of_samples = [one for one in parsed if isinstance(one, Hypothesis)]
+    named = {"zone": any(one.zone for one in of_samples), "endpoint": any(one.endpoint for one in of_samples)}
     unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
     findings = judge_findings(Observations(samples=samples.assign(**unknown), windows=windows), parsed)
     rows = [(f.claim, f.outcome.value, f.estimate, f.low, f.high, f.n, f.reason) for f in findings]
@@ -39,10 +42,19 @@ def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hyp
 
 
 def judge_findings(
-    seen: Observations, hypotheses: Sequence[Hypothesis], *, measured_by: Measure = measure
+    seen: Observations, hypotheses: Sequence[Claim], *, measured_by: Measure = measure
 ) -> tuple[Finding, ...]:
     """One finding a hypothesis, in their order. Raises `InputError` when *seen.samples* lacks a column."""
     require_columns(seen.samples)
+    of_samples = iter(_sample_findings(seen, [one for one in hypotheses if isinstance(one, Hypothesis)], measured_by))
+    return tuple(
+        reading_finding(one, seen.readings) if isinstance(one, ReadingHypothesis) else next(of_samples)
+        for one in hypotheses
+    )
+
+
+def _sample_findings(seen: Observations, hypotheses: Sequence[Hypothesis], measured_by: Measure) -> tuple[Finding, ...]:
+    """The claims about requests, which share one chance of a false refutation (docs/adr/0020)."""
     judged = [_judged(hypothesis, seen, measured_by) for hypothesis in hypotheses]
     by_chance = [one.hypothesis.metric not in NO_SAMPLING for one in judged]
     refuted = [i for i, one in enumerate(judged) if by_chance[i] and one.outcome is Outcome.REFUTED]
@@ -154,30 +166,3 @@ def _reason(judged: _Judged, rate_per_s: float, sharing: Sharing | None) -> str:
             advice = what_would_decide(hypothesis, estimate, rate_per_s=rate_per_s)
             text = f"{said}: the bound {bound} lies within" + (f"; {advice}" if advice else "")
     return text + (f" ({estimate.note})." if estimate.note else ".")
-
-
-def quantity(value: float, unit: Unit) -> str:
-    """*value* as people write it: ``99.53 %``, ``12.4 ms``, ``1.32x``; "not reached" for infinity."""
-    if math.isinf(value):
-        return "not reached"
-    match unit:
-        case Unit.SHARE:
-            return f"{_digits(value * 100, 2)} %"
-        case Unit.MILLISECONDS:
-            return f"{_digits(value, 1)} ms"
-        case Unit.SECONDS:
-            return f"{_digits(value, 2)} s"
-        case Unit.PER_SECOND:
-            return f"{_digits(value, 1)}/s"
-        case Unit.COUNT:
-            return f"{value:.0f}"
-        case Unit.RATIO:
-            return f"{_digits(value, 3)}x"
-
-
-def _digits(value: float, places: int) -> str:
-    """*value* to *places* decimals, more where that would hide that it is not 0 or not 100."""
-    text = f"{value:.{places}f}"
-    if value not in {0.0, 100.0} and float(text) in {0.0, 100.0}:
-        text = f"{value:.{places + 3}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

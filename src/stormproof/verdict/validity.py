@@ -14,10 +14,11 @@ import numpy as np
 
 from stormproof.analysis.detection import health_of_zone, longest_gap_s
 from stormproof.analysis.requests import requests_in
-from stormproof.model.hypothesis import Hypothesis, Metric, Phase
+from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
 from stormproof.model.verdict import Check
 from stormproof.verdict.effect import effect_seen
 from stormproof.verdict.integrity import impossible_rows, tolerated, unrecorded
+from stormproof.verdict.reading import closing_reading
 from stormproof.verdict.sighting import Evidence
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ DELIVERED = "load delivered"
 RECORDED = "every request recorded"
 STEADY = "steady before"
 SEEING = "probes saw"
+SAW = "closing probes saw"
 OURS = "nothing of ours failed"
 
 
@@ -50,7 +52,7 @@ class RunEvidence:
     samples: pd.DataFrame
     arrivals: pd.DataFrame | None
     readings: Sequence[Mapping[str, Any]]
-    hypotheses: Sequence[Hypothesis]
+    hypotheses: Sequence[Claim]
     faults_expected: bool = True  # whether the spec asked for a fault
     kinds_expected: Sequence[str] = ()  # the kinds that the spec asked for, one for each fault or part of one
 
@@ -216,7 +218,24 @@ def _steady(run: RunEvidence) -> list[Check]:
 
 def _probes(run: RunEvidence) -> list[Check]:
     """Only where a claim needs the probe: readings of the lost zone without a gap in which detection could hide."""
-    if not any(hypothesis.metric is Metric.TIME_TO_DETECT for hypothesis in run.hypotheses):
+    return [*_watching(run), *_closing(run)]
+
+
+def _closing(run: RunEvidence) -> list[Check]:
+    """Each closing probe that a claim names has left a reading; after an abort none was asked."""
+    probes = dict.fromkeys(one.probe for one in run.hypotheses if isinstance(one, ReadingHypothesis))
+    checks = []
+    for probe in probes:
+        seen = closing_reading(run.readings, probe)
+        if seen.value is None and run.timeline.abort is not None:
+            continue
+        reason = f"{probe}: {seen.reason}" if seen.value is None else f"{probe} left its reading"
+        checks.append(Check(name=SAW, ok=seen.value is not None, reason=reason))
+    return checks
+
+
+def _watching(run: RunEvidence) -> list[Check]:
+    if not any(isinstance(one, Hypothesis) and one.metric is Metric.TIME_TO_DETECT for one in run.hypotheses):
         return []
     window, zone = run.timeline.windows.get(Phase.FAULT.value), lost_zone(run.timeline)
     if window is None or zone is None:

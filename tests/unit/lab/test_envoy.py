@@ -46,6 +46,8 @@ def topology(variant: str) -> Topology:
         backends={
             "recommendations": Address(host="127.0.0.1", port=9004),
             "reviews": Address(host="127.0.0.1", port=9005),
+            "stock": Address(host="127.0.0.1", port=9008),
+            "prices": Address(host="127.0.0.1", port=9009),
         },
         proxies={name: Address(host="127.0.0.1", port=port) for port, name in enumerate(DEPENDENCIES, start=9010)},
         resolver=Address(host="127.0.0.1", port=9006),

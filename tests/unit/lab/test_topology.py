@@ -36,7 +36,7 @@ def test_a_topology_survives_its_file(reservations: Reservations) -> None:
 
 
 def test_no_two_parts_share_an_address(reservations: Reservations) -> None:
-    """Six instances, balancer, admin interface, control plane, two backends, a proxy a dependency, six bad ends."""
+    """Six instances, balancer, admin interface, control plane, four backends, a proxy a dependency, six bad ends."""
     topology = choose_topology("hardened", reservations)
     addresses = [
         *(i.address for i in topology.instances),
@@ -50,7 +50,7 @@ def test_no_two_parts_share_an_address(reservations: Reservations) -> None:
         *topology.tls.values(),
     ]
 
-    assert len(set(addresses)) == len(addresses) == 25
+    assert len(set(addresses)) == len(addresses) == 29
     if sys.platform == "linux":
         assert {i.address.host.rpartition(".")[0] for i in topology.instances} == {"127.0.1", "127.0.2", "127.0.3"}
 

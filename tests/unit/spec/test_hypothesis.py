@@ -25,7 +25,7 @@ from stormproof.spec.hypothesis import (
     parse_hypothesis,
     parse_stop_condition,
 )
-from stormproof.spec.hypothesis_forms import FORMS, LATER, Form, Qualifier
+from stormproof.spec.hypothesis_forms import FORMS, Form, Qualifier
 
 
 def test_a_full_claim_is_read_whole() -> None:
@@ -133,31 +133,6 @@ def test_a_claim_that_cannot_fail_or_cannot_hold_is_refused(text: str) -> None:
     """A hypothesis is a claim that could be wrong."""
     with pytest.raises(HypothesisError):
         parse_hypothesis(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "health_check detects within 3s",
-        "retry attempts <= 3",
-        "health_check fails open",
-        "retry budget exists",
-        "retries are not synchronised",
-        "retry family in {exponential}",
-        "retry amplification <= 2",
-    ],
-)
-def test_forms_of_later_versions_say_so(text: str) -> None:
-    """A documented form that is not built yet is not an unknown word."""
-    with pytest.raises(HypothesisError, match="not in this version"):
-        parse_hypothesis(text)
-
-
-def test_every_later_form_has_words_that_are_no_claim_today() -> None:
-    """The table of later forms never shadows a form of this version."""
-    for form in FORMS:
-        parse_hypothesis(form.example)
-    assert len({later.words for later in LATER}) == len(LATER)
 
 
 def test_a_stop_condition_is_read() -> None:

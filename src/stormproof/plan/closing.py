@@ -1,0 +1,40 @@
+"""Closing probes: which ones the hypotheses of an experiment need, and what reads them.
+
+A spec names a probe, the plan turns the name into a module of `stormprobes`; neither package imports the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stormproof.errors import HypothesisError
+from stormproof.model.hypothesis import ReadingHypothesis
+from stormproof.spec.translate import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stormproof.model.environment import Environment
+    from stormproof.model.experiment import Experiment
+
+PACKAGE = "stormprobes"
+
+
+def closing_probes(experiment: Experiment) -> Mapping[str, str]:
+    """Name → module of every closing probe that a hypothesis needs, in the order of their first mention."""
+    names = [one.probe for one in experiment.hypotheses if isinstance(one, ReadingHypothesis)]
+    return {name: f"{PACKAGE}.{name}" for name in dict.fromkeys(names)}
+
+
+def check_dependencies(experiment: Experiment, environment: Environment) -> None:
+    """`HypothesisError` when a claim is about a dependency that *environment* does not know, or sees no calls of."""
+    seen = [name for name, one in environment.dependencies.items() if one.access_log]
+    for one in experiment.hypotheses:
+        if isinstance(one, ReadingHypothesis) and one.dependency is not None and one.dependency not in seen:
+            raise HypothesisError(
+                where=one.where,
+                what=f'"{one.text}"',
+                expected=f"a dependency of {environment.name!r} whose calls are logged: {', '.join(seen) or 'none'}",
+                got=one.dependency,
+                hint=nearest(one.dependency, seen),
+            )
