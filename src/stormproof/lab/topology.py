@@ -14,7 +14,7 @@ from typing import Any
 
 import stormproof
 from stormproof.lab.variants import variant_named
-from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
+from stormproof.model.environment import Aws, Dependency, Environment, HealthCheck, Instance, Proxy
 
 ZONES = ("a", "b", "c")
 INSTANCES_PER_ZONE = 2
@@ -259,7 +259,7 @@ def access_log_path(directory: Path, dependency: str) -> Path:
 
 def resolve(topology: Topology, directory: Path) -> Environment:
     """The lab as an environment: what the rest of Stormproof knows of it."""
-    instances = topology.instances
+    instances, policy = topology.instances, variant_named(topology.variant).balancer
     return Environment(
         name="local",
         simulated=True,
@@ -269,6 +269,13 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             admin_url=topology.admin.url,
             node_id=topology.lab_id,
             balancer_cluster=SHOP_CLUSTER,
+            health_check=HealthCheck(
+                interval_s=policy.health_interval_s,
+                timeout_s=policy.health_timeout_s,
+                unhealthy_threshold=policy.unhealthy_threshold,
+                healthy_threshold=policy.healthy_threshold,
+                counts_from="end",  # Envoy waits for one check to be over before it counts to the next
+            ),
             listeners_path=str(listeners_path(directory)),
             reset_cluster=RESET_CLUSTER,
             canary_source=CANARY_SOURCE,
