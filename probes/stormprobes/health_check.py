@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from stormprobes._health_nature import (
-    Answer,
     all_down_with_dependency,
     answers_under_overload,
     depth_in,
@@ -135,7 +134,7 @@ def _target(
 
 
 def _fault(history: History, fault: Fault) -> dict[str, Any]:
-    depth = depth_in(history, fault) if fault.dependency else Answer(value=None, reason="it breaks no dependency")
+    depth = depth_in(history, fault)
     return {
         "fault_id": fault.fault_id,
         "targets": list(fault.targets),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Measure = Callable[[Requests, Hypothesis], Estimate]
 Windows = Mapping[str, tuple[float, float]]
+_PHASES = frozenset(phase.value for phase in Phase)
 CENSUS = "count of every request of the window"
 
 
@@ -44,13 +45,13 @@ def measure(hypothesis: Hypothesis, seen: Observations) -> Estimate:
         return _time_to_detect(seen)
     if hypothesis.metric is Metric.TIME_TO_RECOVER:
         return _time_to_recover(hypothesis, seen)
-    phase = hypothesis.phase or Phase.FAULT
     if not hypothesis.relative_to_steady:
-        return _of_phase(hypothesis, seen, phase, ABSOLUTE)
+        return _of_phase(hypothesis, seen, hypothesis.window, ABSOLUTE)
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
     return ratio(
-        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS), _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS)
+        _of_phase(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS),
+        _of_phase(hypothesis, seen, Phase.STEADY.value, BETWEEN_BLOCKS),
     )
 
 
@@ -58,13 +59,14 @@ def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:
     """The same metric in the steady phase, for the reader to compare with; None where it has none."""
     if hypothesis.phase in {None, Phase.STEADY} or unscheduled(seen.samples):
         return None
-    return _of_phase(hypothesis, seen, Phase.STEADY, ABSOLUTE).value
+    return _of_phase(hypothesis, seen, Phase.STEADY.value, ABSOLUTE).value
 
 
-def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures: Mapping[Metric, Measure]) -> Estimate:
-    window = seen.windows.get(phase.value)
+def _of_phase(hypothesis: Hypothesis, seen: Observations, name: str, measures: Mapping[Metric, Measure]) -> Estimate:
+    """*name* is a phase or a step."""
+    window, phase = seen.windows.get(name), f"{name} phase" if name in _PHASES else f"step {name}"
     if window is None or not is_window(window):
-        return no_estimate(f"there is no {phase} phase")
+        return no_estimate(f"there is no {phase}")
     where = "".join(
         (
             f" of {hypothesis.endpoint}" if hypothesis.endpoint is not None else "",
@@ -77,7 +79,7 @@ def _of_phase(hypothesis: Hypothesis, seen: Observations, phase: Phase, measures
         requests = requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
         estimate = measures[hypothesis.metric](requests, hypothesis)
     if estimate.value is None and estimate.n == 0:
-        return replace(estimate, reason=f"no requests{where} in the {phase} phase")
+        return replace(estimate, reason=f"no requests{where} in the {phase}")
     return estimate
 
 
@@ -105,14 +107,31 @@ def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
 def _traffic_share(
     hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool
 ) -> Estimate:
-    """The share of the answered requests that the zone answered; those without a zone may be anyone's."""
+    """The share of the answered requests that the zone answered; those without a zone may be anyone's.
+
+    Without a zone it is the share that the endpoint had: every request says of which it is.
+    """
     if hypothesis.zone is None:
-        return no_estimate("a share of traffic needs a zone")
+        return _endpoint_share(hypothesis, seen, window, blocked=blocked)
     answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
     unknown = answered.unattributed_failed + answered.unattributed_ok
     if blocked:
         return share_between_blocks(answered, of_zone, unknown_out=unknown, unknown_in=unknown)
     return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown)
+
+
+def _endpoint_share(
+    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool
+) -> Estimate:
+    if hypothesis.endpoint is None:
+        return no_estimate("a share of traffic needs a zone or an endpoint")
+    everything = requests_in(seen.samples, window)
+    answered = (seen.samples["status"].to_numpy() > 0)[everything.rows]
+    of_endpoint = (seen.samples["endpoint"] == hypothesis.endpoint).to_numpy(dtype=bool, na_value=False)
+    of_endpoint = of_endpoint[everything.rows]
+    if blocked:
+        return share_between_blocks(everything, of_endpoint & answered, unknown_out=0, unknown_in=0)
+    return share(int((of_endpoint & answered).sum()), int(answered.sum()))
 
 
 def _availability(requests: Requests, _: Hypothesis) -> Estimate:

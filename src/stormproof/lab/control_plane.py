@@ -1,9 +1,10 @@
 """The lab's AWS: a moto server, filled with the lab, that tells the supervisor what became of its instances.
 
 ``python -m stormproof.lab.control_plane TOPOLOGY_FILE``. Lines of JSON out: ``{"ready": true}`` once, then
-``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its subnet
-lets pass. Lines of JSON in: ``{"healthy": {"i-…": true}}``, what the balancer says of its targets. moto calls every
-running target healthy; here a target's health is what the balancer says, and ``describe_target_health`` repeats it.
+``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its
+subnet lets pass, and ``{"parameters": {name: value}}`` whenever those of the shop do. Lines of JSON in: ``{"healthy":
+{"i-…": true}}``, what the balancer says of its targets. moto calls every running target healthy; here a target's
+health is what the balancer says, and ``describe_target_health`` repeats it.
 """
 
 from __future__ import annotations
@@ -197,8 +198,12 @@ def _entry(row: Any) -> AclEntry:
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
     known: dict[str, tuple[str, bool]] = {}
+    parameters: dict[str, str] = {}
     first = True
     while True:
+        if (now := _parameters()) != parameters:
+            parameters = now
+            _say({"parameters": parameters})
         for instance, state, cut_off in _states(topology):
             if known.get(instance) != (state, cut_off):
                 known[instance] = (state, cut_off)
@@ -207,6 +212,18 @@ def _watch(topology: Topology) -> None:
             first = False
             _say({"ready": True})
         time.sleep(_WATCH_EVERY_S)
+
+
+def _parameters() -> dict[str, str]:
+    """The shop's parameters in SSM, read from moto's memory; nothing before anybody has called SSM."""
+    models = sys.modules.get("moto.ssm.models")  # importing it costs a second that few labs need
+    backends = getattr(models, "ssm_backends", None)
+    if backends is None:
+        return {}
+    held = backends[ACCOUNT][REGION]._parameters  # noqa: SLF001 - moto has no other door to it
+    return {
+        str(name): str(held[name][-1].value) for name in list(held) if str(name).startswith("/shop/") and held[name]
+    }
 
 
 def _tell_the_truth_about_health(healthy: dict[str, bool]) -> None:

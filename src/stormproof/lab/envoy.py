@@ -102,9 +102,14 @@ def _shop_cluster(topology: Topology, policy: BalancerPolicy) -> dict[str, Any]:
                 "timeout": f"{policy.health_timeout_s}s",
                 "unhealthy_threshold": policy.unhealthy_threshold,
                 "healthy_threshold": policy.healthy_threshold,
-                "http_health_check": {"path": "/healthz"},
+                "http_health_check": {
+                    "path": "/healthz",
+                    # Without this Envoy ejects at the first answer that is not 200, whatever the threshold says.
+                    "retriable_statuses": [{"start": 400, "end": 600}],
+                },
             }
         ],
+        "common_lb_config": {"healthy_panic_threshold": {"value": policy.panic_percent}},
     }
     if policy.retries:
         # Envoy lets three retries be under way at once by default: too few when a third of the targets is gone.

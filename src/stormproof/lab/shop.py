@@ -1,7 +1,8 @@
 """One shop process: a web server that sells, on the address of one EC2 instance of the lab.
 
 Every answer says which zone and instance gave it. ``GET /healthz`` is shallow in both variants: it says that the
-process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails).
+process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails). The
+releases v1, v2 and v3, served when a parameter says so, differ in just that: see `parameters.Release`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 
 from aiohttp import web
 
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
+from stormproof.lab.parameters import OWN_RELEASE, Parameters, Release
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.topology import Address
@@ -34,7 +37,16 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Shop:
     """The pages; what they need is handed in."""
 
-    def __init__(self, *, instance_id: str, zone: str, recommendations: Recommendations, cart: Cart) -> None:
+    def __init__(
+        self,
+        *,
+        instance_id: str,
+        zone: str,
+        recommendations: Recommendations,
+        cart: Cart,
+        release: Callable[[], Release] = lambda: OWN_RELEASE,
+    ) -> None:
+        self._release = release
         self._identity = {"x-zone": zone, "x-instance": instance_id}
         self._recommendations, self._cart = recommendations, cart
 
@@ -67,10 +79,14 @@ class Shop:
         except web.HTTPException as error:
             answer = error
         answer.headers.update(self._identity)
+        if name := self._release().name:
+            answer.headers["x-release"] = name
         return answer
 
     async def _home(self, request: web.Request) -> web.Response:
-        recommended = await self._recommendations.for_user(request.query.get("user", ""))
+        recommended = await self._recommendations.for_user(
+            request.query.get("user", ""), fallback=self._release().fallback
+        )
         return web.json_response(
             {
                 "products": list(PRODUCTS.values()),
@@ -101,6 +117,8 @@ class Shop:
         return _cart_response(answer, status=202 if answer.degraded else 200)
 
     async def _healthz(self, _: web.Request) -> web.Response:
+        if self._release().deep_check and not await self._recommendations.answers():
+            return web.json_response({"ok": False}, status=503)
         return web.json_response({"ok": True})
 
 
@@ -120,13 +138,18 @@ def build_cart(*, url: str, instance_id: str, variant: Variant) -> Cart:
 
 async def _serve(options: argparse.Namespace) -> None:
     variant = variant_named(options.variant)
+    parameters = Parameters(path=options.parameters, instance_id=options.instance)
     shop = Shop(
         instance_id=options.instance,
         zone=options.zone,
         recommendations=Recommendations(
-            url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
+            url=options.recommendations,
+            instance_id=options.instance,
+            policy=variant.recommendations,
+            key=parameters.key,
         ),
         cart=build_cart(url=options.cart, instance_id=options.instance, variant=variant),
+        release=parameters.release,
     )
     await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)])
 
@@ -136,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stormproof.lab.shop")
     for name in ("instance", "zone", "host", "recommendations", "cart"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--parameters", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
     asyncio.run(_serve(parser.parse_args(arguments)))

@@ -30,6 +30,7 @@ from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
+from stormproof.lab.parameters import write_parameters
 from stormproof.lab.partition import Partition
 from stormproof.lab.processes import Owner, ProcessIdentity, child_environment, spawn
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
@@ -40,6 +41,7 @@ from stormproof.lab.topology import (
     ShopInstance,
     access_log_path,
     choose_topology,
+    parameters_path,
 )
 from stormproof.lab.variants import VARIANTS, variant_named
 from stormproof.record.atomic import write_json
@@ -110,6 +112,8 @@ class Supervisor:
         write_json(self._folder.topology, self._topology.to_document())
         for watched, document in watched_files(self._topology, path).items():
             write_json(watched, document)
+        parameters_path(path).parent.mkdir(exist_ok=True)
+        write_parameters(parameters_path(path), {})
         for dependency in DEPENDENCIES:
             access_log_path(path, dependency).parent.mkdir(exist_ok=True)
         write_json(self._folder.bootstrap, bootstrap(self._topology, self._variant, path))
@@ -147,6 +151,7 @@ class Supervisor:
                 "shop",
                 *("--instance", instance.id, "--zone", instance.zone, "--variant", self._variant.name),
                 *("--host", address.host, "--port", str(address.port)),
+                *("--parameters", str(parameters_path(self._folder.path))),
                 *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
             ),
             log=instance.name,
@@ -234,6 +239,8 @@ class Supervisor:
             document = json.loads(line)
             if document.get("ready"):
                 self._control_plane_ready = True
+            elif "parameters" in document:
+                write_parameters(parameters_path(self._folder.path), document["parameters"])
             else:
                 self._obey_acl(document["instance"], cut_off=document["cut_off"])
                 self._obey(document["instance"], document["state"])

@@ -242,6 +242,21 @@ def latency_path(directory: Path, dependency: str) -> Path:
     return directory / "latency" / f"{dependency}.json"
 
 
+def release_parameter() -> str:
+    """The SSM parameter that says which release of the shop is served; absent: the variant's own."""
+    return "/shop/release"
+
+
+def key_parameter(instance_id: str) -> str:
+    """The SSM parameter that holds an instance's key for its dependencies; absent: the current one."""
+    return f"/shop/{instance_id}/api-key"
+
+
+def parameters_path(directory: Path) -> Path:
+    """The file in which the shop's processes find those parameters, kept by the supervisor."""
+    return directory / "parameters" / "parameters.json"
+
+
 def listeners_path(directory: Path) -> Path:
     """The file that holds the listeners in front of the dependencies."""
     return directory / "listeners" / "listeners.json"
@@ -281,11 +296,16 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             canary_source=CANARY_SOURCE,
         ),
         zones={
-            zone: tuple(Instance(id=i.id, zone=zone, url=i.address.url) for i in instances if i.zone == zone)
+            zone: tuple(
+                Instance(id=i.id, zone=zone, url=i.address.url, key_parameter=key_parameter(i.id))
+                for i in instances
+                if i.zone == zone
+            )
             for zone in ZONES
         },
         dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
         target_names={i.address.text: i.id for i in instances},
+        release_parameter=release_parameter(),
         variant=topology.variant,
         workload_version=f"lab shop {stormproof.__version__} {_source_digest()}",
         topology_digest=_topology_digest(topology),
@@ -316,7 +336,7 @@ def _source_digest() -> str:
     """What the workload's own code is, so that two runs can be said to have tested the same shop."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("cart.py", "dependency.py", "recommendations.py", "shop.py"):
+    for name in ("cart.py", "dependency.py", "parameters.py", "recommendations.py", "shop.py"):
         digest.update((here / name).read_bytes())
     return digest.hexdigest()[:12]
 

@@ -13,6 +13,7 @@ class Instance:
     id: str  # EC2 instance id
     zone: str
     url: str  # reached directly, past the balancer: for confirmation from outside
+    key_parameter: str | None = None  # SSM parameter that holds its credentials for what it depends on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class Environment:
     zones: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
     dependencies: Mapping[str, Dependency] = field(default_factory=dict)
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
+    release_parameter: str | None = None  # SSM parameter that says which release of the workload is served
     variant: str | None = None  # the lab's variant
     workload_version: str = ""
     topology_digest: str = ""

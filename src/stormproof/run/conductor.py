@@ -226,7 +226,9 @@ class Conductor:
             self.progress.say(
                 f"felt     {row['fault_id']}, {row['at'] - row['last_ok_at']:.2f} s after it was last whole"
             )
-            if set(state.felt) == wanted:
+            # With steps, faults come one after the other: the phase opens with the first step.
+            first = set(next(iter(self.experiment.step_fault_ids.values()), wanted))
+            if state.phase in {"warmup", "steady"} and set(state.felt) >= first:
                 self._enter("fault", at=min(state.felt.values()), planned_s=self.experiment.timeline.fault_s)
         elif name in (events.FAULT_NOT_FELT, events.FAULT_FAILED):
             state.end = f"{row['fault_id']} was not felt: {row['reason']}"

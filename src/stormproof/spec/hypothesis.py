@@ -79,19 +79,26 @@ class _Token:
     quoted: bool = False
 
 
-def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
-    """The claim that *text* makes; *where* is its `file:line`. Raises `HypothesisError`."""
+def parse_hypothesis(text: str, *, where: str = "", steps: Sequence[str] = ()) -> Hypothesis:
+    """The claim that *text* makes; *where* is its `file:line`, *steps* what `during` may name beside the phases.
+
+    Raises `HypothesisError`.
+    """
     parser = _Parser(text, where)
     parser.refuse_later_forms()
     form, quantile = parser.metric(FORMS)
     endpoint = parser.qualifier("of", form.endpoint, form, lambda: parser.name("an endpoint"))
     zone = parser.qualifier("in", form.zone, form, parser.zone)
-    phase = parser.qualifier("during", form.phase, form, parser.phase)
+    phase = parser.qualifier("during", form.phase, form, lambda: parser.phase(steps))
+    if form.needs_part and endpoint is None and zone is None:
+        hint = f"for example: {form.example}"
+        parser.unexpected(f"`of <endpoint>` or `in zone <zone>` after `{form.name}`", ["of", "in"], hint=hint)
     op = parser.op()
     start = parser.position
     bound, relative = parser.bound(form)
     parser.end()
-    when = None if form.metric in WHOLE_RUN else Phase(phase) if phase else Phase.FAULT
+    step = phase if phase in steps else None
+    when = None if form.metric in WHOLE_RUN else Phase(phase) if phase and step is None else Phase.FAULT
     if relative and when is Phase.STEADY:
         parser.fail(start, "an absolute bound", "`x steady`", hint="steady compared with itself is always 1x")
     parser.refuse_empty_claims(start, op, bound, Unit.RATIO if relative else UNIT_OF[form.metric])
@@ -104,6 +111,7 @@ def parse_hypothesis(text: str, *, where: str = "") -> Hypothesis:
         endpoint=endpoint,
         zone=zone,
         phase=when,
+        step=step,
         relative_to_steady=relative,
         where=where,
     )
@@ -149,7 +157,7 @@ def format_hypothesis(hypothesis: Hypothesis) -> str:
     if hypothesis.zone is not None:
         parts.append(f"in zone {_quote(hypothesis.zone)}")
     if hypothesis.phase is not None:
-        parts.append(f"during {hypothesis.phase}")
+        parts.append(f"during {hypothesis.window}")
     parts += [hypothesis.op, format_bound(hypothesis.bound, hypothesis.unit)]
     return " ".join(parts)
 
@@ -294,12 +302,13 @@ class _Parser:
         self.word("zone")
         return self.name("the name of a zone")
 
-    def phase(self) -> str:
-        """One of the three phases."""
-        known = [phase.value for phase in Phase]
+    def phase(self, steps: Sequence[str] = ()) -> str:
+        """One of the three phases, or of the spec's steps."""
+        known = [*(phase.value for phase in Phase), *steps]
         word = self.peek()
         if word not in known:
-            self.unexpected(f"a phase: {', '.join(known)}", known)
+            what = "a phase or a step" if steps else "a phase"
+            self.unexpected(f"{what}: {', '.join(known)}", known)
         self.position += 1
         return word
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_arrivals import arrivals_delayed, arrivals_flagged, arrivals_rejected, arrivals_stopped
-from stormproof.verdict.effect_instances import client_silent
+from stormproof.verdict.effect_instances import arrivals_refused, client_silent, release_served
 from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
 
 if TYPE_CHECKING:
@@ -65,5 +65,7 @@ _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighti
     "arrivals-rejected": arrivals_rejected,
     "arrivals-flagged": arrivals_flagged,
     "arrivals-stopped": arrivals_stopped,
+    "arrivals-refused": arrivals_refused,
+    "release-served": release_served,
     "client-silent": client_silent,
 }

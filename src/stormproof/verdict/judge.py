@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, requests_in, require_columns
-from stormproof.model.hypothesis import Hypothesis, Metric, Phase, Unit
+from stormproof.model.hypothesis import Hypothesis, Metric, Unit
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
 
@@ -78,7 +78,7 @@ def _plain(value: float | None) -> float | None:
 
 def _rate_per_s(hypothesis: Hypothesis, seen: Observations) -> float:
     """Requests a second that the hypothesis is about, in its phase."""
-    window = seen.windows.get((hypothesis.phase or Phase.FAULT).value)
+    window = seen.windows.get(hypothesis.window)
     if window is None or not is_window(window):
         return 0.0
     return requests_in(seen.samples, window, endpoint=hypothesis.endpoint, zone=hypothesis.zone).rate_per_s
