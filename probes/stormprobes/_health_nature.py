@@ -41,34 +41,34 @@ def flaps(history: History) -> int:
     A fault explains one ejection while it is in force, and one return after its end, of each target that it breaks;
     of every target where it breaks none of them but something behind them all.
     """
-    unexplained = 0
-    for target in history.targets:
-        credit_out = {
-            fault.fault_id
-            for fault in history.faults
-            if (fault.silences or fault.dependency) and (not fault.targets or target in fault.targets)
-        }
-        credit_back = set(credit_out)
-        for opinion, view in changes(history, target):
-            credit = credit_back if view.healthy else credit_out
-            explained = next(
-                (
-                    fault.fault_id
-                    for fault in history.faults
-                    if fault.fault_id in credit and _explains(fault, opinion.until_s, back=view.healthy)
-                ),
-                None,
-            )
-            if explained is None:
-                unexplained += 1
-            else:
-                credit.discard(explained)
-    return unexplained
+    return sum(_unexplained(history, target) for target in history.targets)
 
 
-def _explains(fault: Fault, at_s: float, *, back: bool) -> bool:
-    if back:
-        return fault.end_low_s is not None and at_s >= fault.end_low_s
+def _unexplained(history: History, target: str) -> int:
+    able = [
+        fault
+        for fault in history.faults
+        if (fault.silences or fault.dependency) and (not fault.targets or target in fault.targets)
+    ]
+    out: list[Fault] = []  # faults that have ejected it and not yet explained its return
+    spent: set[str] = set()
+    count = 0
+    for opinion, view in changes(history, target):
+        at_s = opinion.until_s
+        if view.healthy:
+            why = next((fault for fault in out if fault.end_low_s is not None and at_s >= fault.end_low_s), None)
+            if why is not None:
+                out.remove(why)
+        else:
+            why = next((fault for fault in able if fault.fault_id not in spent and _in_force(fault, at_s)), None)
+            if why is not None:
+                spent.add(why.fault_id)
+                out.append(why)
+        count += why is None
+    return count
+
+
+def _in_force(fault: Fault, at_s: float) -> bool:
     return at_s >= fault.onset_low_s and (fault.end_high_s is None or at_s <= fault.end_high_s)
 
 

@@ -61,8 +61,10 @@ def time_to_readd(history: History, fault: Fault, target: str) -> Span:
     if at_end[-1].healthy:
         return Span(value_s=None, reason=f"{target} was called healthy when {fault.fault_id} ended")
     last_unhealthy_s = fault.end_low_s
+    again = [other for other in history.faults if fault.end_low_s < other.onset_low_s and _concerns(other, target)]
+    until_s = min((other.onset_low_s for other in again), default=math.inf)
     for opinion, view in views:
-        if opinion.at_s <= fault.end_low_s:
+        if not fault.end_low_s < opinion.at_s < until_s:
             continue
         if view.healthy:
             return Span(
@@ -72,7 +74,8 @@ def time_to_readd(history: History, fault: Fault, target: str) -> Span:
             )
         last_unhealthy_s = opinion.at_s
     low_s = max(0.0, last_unhealthy_s - fault.end_high_s)
-    return Span(value_s=None, low_s=low_s, reason=f"{target} was not called healthy again in the record")
+    within = "in the record" if math.isinf(until_s) else "before the next fault"
+    return Span(value_s=None, low_s=low_s, reason=f"{target} was not called healthy again {within}")
 
 
 def time_to_drain(history: History, fault: Fault, target: str) -> Span:
@@ -117,6 +120,10 @@ def time_to_drain(history: History, fault: Fault, target: str) -> Span:
         low_s=low_s if alone else 0.0,
         high_s=high_s - onset_s,
     )
+
+
+def _concerns(fault: Fault, target: str) -> bool:
+    return target in fault.targets or (fault.dependency and not fault.targets)
 
 
 def _end(fault: Fault) -> float:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, str] = {
     "az-loss": "stormproof.faults.az_loss",
-    "credentials-stale": "stormproof.faults.credentials_stale",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "dependency-dns": "stormproof.faults.dependency_dns",
     "dependency-error": "stormproof.faults.dependency_error",
@@ -26,6 +25,7 @@ KINDS: dict[str, str] = {
     "dependency-refuse": "stormproof.faults.dependency_refuse",
     "dependency-reset": "stormproof.faults.dependency_reset",
     "dependency-timeout": "stormproof.faults.dependency_timeout",
+    "key-stale": "stormproof.faults.key_stale",
     "process-pause": "stormproof.faults.process_pause",
     "release": "stormproof.faults.release",
     "throttling": "stormproof.faults.throttling",

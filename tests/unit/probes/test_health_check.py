@@ -177,6 +177,23 @@ def test_changes_that_no_fault_explains_are_flaps(changes: Any, faults: Any, fla
     assert (flaps, pytest.approx(flaps * 2)) == (reading["flaps"], reading["flaps_per_min"])
 
 
+def test_a_fault_that_nobody_noticed_explains_no_later_change() -> None:
+    """Shallow at first: the returns that it might have explained are not there for a flapping later on."""
+    second = replace(OFF, fault_id="2", onset_low_s=21.0, onset_high_s=21.1, end_low_s=28.0, end_high_s=28.1)
+    reading = health_reading(history(opinions=looks({"a": (22.0, 23.0, 24.0, 29.0)}), faults=[OFF, second]))
+
+    assert (4, 2) == (reading["flips"], reading["flaps"])
+
+
+def test_a_return_is_not_waited_for_beyond_the_next_fault() -> None:
+    """What is unhealthy for a new reason says nothing of the old one."""
+    later = replace(OFF, fault_id="2", onset_low_s=20.5, onset_high_s=20.6, end_low_s=25.0, end_high_s=25.1)
+    reading = health_reading(history(opinions=looks({"a": (11.2, 26.0)}), faults=[STALE, later]))
+
+    assert (None, None) == (reading["readd_s"], reading["readd_high_s"])
+    assert "a was not called healthy again before the next fault" == reading["reasons"]["readd_s"]
+
+
 def test_a_balancer_that_nobody_asked_has_no_flaps_and_not_none_of_them() -> None:
     """None is not zero."""
     reading = health_reading(history(opinions=[], sent=requests(), faults=[STALE]))

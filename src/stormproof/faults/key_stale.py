@@ -1,4 +1,4 @@
-"""Some instances hold credentials that are not valid any more: what they call refuses them, and them alone.
+"""Some instances hold a key that is not valid any more: what they call refuses them, and them alone.
 
 The key that an instance presents to its dependencies is kept in a parameter; an outdated one is put there. The server
 itself is well, which is why a shallow health check cannot see it.
@@ -22,7 +22,7 @@ from stormproof.model.plan import ResolvedFault
 
 __all__ = ["confirm", "inject", "undo"]
 
-KIND = "credentials-stale"
+KIND = "key-stale"
 SUMMARY = "The instances of a zone call a dependency with credentials that it does not accept any more."
 CONFIRMED_BY = (
     "each of the instances, called past the balancer, gives a degraded answer or an error page; "
@@ -39,7 +39,7 @@ DEGRADED = "x-degraded"
 
 
 class Arguments(BaseModel):
-    """What the spec says of a `credentials-stale`."""
+    """What the spec says of a `key-stale`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,7 +94,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StaleCredentials:
+class StaleKey:
     """Instances with their parameters, bound."""
 
     dependency: str
@@ -154,9 +154,9 @@ def _word(reply: Reply) -> str:
     return "degraded" if reply.headers.get(DEGRADED) else "full"
 
 
-def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> StaleCredentials:
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> StaleKey:
     """The fault from the data in a plan or a ledger."""
-    return StaleCredentials(configuration=configuration, **target)
+    return StaleKey(configuration=configuration, **target)
 
 
 def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
