@@ -53,12 +53,17 @@ def _unexplained(history: History, target: str) -> int:
     out: list[Fault] = []  # faults that have ejected it and not yet explained its return
     spent: set[str] = set()
     count = 0
+    views = history.views(target)
+    was_out = bool(views) and not views[0][1].healthy  # for a reason before the record: one return is due
     for opinion, view in changes(history, target):
         at_s = opinion.until_s
         if view.healthy:
             why = next((fault for fault in out if fault.end_low_s is not None and at_s >= fault.end_low_s), None)
             if why is not None:
                 out.remove(why)
+            elif was_out:
+                was_out = False
+                continue
         else:
             why = next((fault for fault in able if fault.fault_id not in spent and _in_force(fault, at_s)), None)
             if why is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,44 @@ def history_of(run: Path) -> History:
         faults=faults_of(read_rows(run / "events.jsonl"), zones),
         settings=settings_of((environment.get("proxy") or {}).get("health_check")),
         groups=zones,
+    )
+
+
+def steps_of(run: Path, history: History) -> dict[str, History]:
+    """Each step of *run*'s plan as a history of its own: its faults, and what was seen between its neighbours.
+
+    From the end of the step before to the onset of the step after, so that a late return still counts as the step's.
+    """
+    plan = json.loads((run / "plan.json").read_text()) if (run / "plan.json").exists() else {}
+    blocks = [
+        block for block in plan.get("extensions", []) if isinstance(block, dict) and block.get("name") == "stormproof"
+    ]
+    faults = {fault.fault_id: fault for fault in history.faults}
+    steps = [
+        (str(step["name"]), [faults[one] for one in step["faults"] if one in faults])
+        for block in blocks
+        for step in block.get("steps", [])
+    ]
+    felt = [(name, own) for name, own in steps if own]  # a step that breaks nothing has nothing to read
+    found = {}
+    for number, (name, own) in enumerate(felt):
+        before = felt[number - 1][1] if number else []
+        after = felt[number + 1][1] if number + 1 < len(felt) else []
+        start_s = max((fault.end_high_s or fault.onset_high_s for fault in before), default=-math.inf)
+        end_s = min((fault.onset_low_s for fault in after), default=math.inf)
+        found[name] = _between(history, own, start_s, end_s)
+    return found
+
+
+def _between(history: History, faults: Sequence[Fault], start_s: float, end_s: float) -> History:
+    requests = history.requests
+    if requests is not None:
+        requests = requests[((requests["sent_at"] >= start_s) & (requests["sent_at"] < end_s)).to_numpy(dtype=bool)]
+    return replace(
+        history,
+        opinions=tuple(opinion for opinion in history.opinions if start_s <= opinion.at_s < end_s),
+        requests=requests,
+        faults=tuple(faults),
     )
 
 

@@ -28,7 +28,7 @@ from stormprobes._health_timing import ejected_for, time_to_detect, time_to_drai
 from stormprobes._health_truth import Mismatch, mismatch
 from stormprobes._health_watch import watch
 from stormprobes._history import Fault, History, Span, rounded, worst
-from stormprobes._run_record import history_of, settings_of
+from stormprobes._run_record import history_of, settings_of, steps_of
 
 __all__ = ["health_reading", "watch_elbv2", "watch_envoy"]
 
@@ -229,7 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="a run directory")
     run = parser.parse_args(arguments).run
     try:
-        value = health_reading(history_of(run))
+        history = history_of(run)
+        value = health_reading(history)
+        # A run in steps may have changed the check from one to the next: each has a reading of its own as well.
+        value["steps"] = {name: health_reading(step) for name, step in steps_of(run, history).items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"{run}: expected a run directory, got {type(error).__name__}: {error}\n")
         return 65

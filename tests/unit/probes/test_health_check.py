@@ -185,6 +185,14 @@ def test_a_fault_that_nobody_noticed_explains_no_later_change() -> None:
     assert (4, 2) == (reading["flips"], reading["flaps"])
 
 
+def test_a_target_that_was_out_when_the_record_began_may_return_once() -> None:
+    """For a reason that nobody recorded; the next time is a flap."""
+    out = looks({"a": (-1.0, 5.0)})
+    again = looks({"a": (-1.0, 5.0, 6.0, 7.0)})
+
+    assert [0, 2] == [health_reading(history(opinions=one))["flaps"] for one in (out, again)]
+
+
 def test_a_return_is_not_waited_for_beyond_the_next_fault() -> None:
     """What is unhealthy for a new reason says nothing of the old one."""
     later = replace(OFF, fault_id="2", onset_low_s=20.5, onset_high_s=20.6, end_low_s=25.0, end_high_s=25.1)

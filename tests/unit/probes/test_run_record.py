@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from repo.files import ROOT
-from stormprobes._run_record import faults_of, history_of, opinions_of
+from stormprobes._run_record import faults_of, history_of, opinions_of, steps_of
 from stormprobes.health_check import main
 
 SAMPLE = next((ROOT / "reports/sample/az-loss").iterdir())
@@ -115,3 +115,32 @@ def test_samples_become_requests_of_a_zone(tmp_path: Path) -> None:
         tuple(one) for one in history.requests[["sent_at", "done_at", "served_by", "ok"]].itertuples(index=False)
     ]
     assert {"a": ("i-1",)} == history.groups
+
+
+def test_each_step_has_its_own_faults_and_what_lies_between_its_neighbours(tmp_path: Path) -> None:
+    """Two steps that break something and one that does not: a late return is the first one's, until the next onset."""
+    from dataclasses import replace as changed
+
+    from support.health_history import OFF, STALE, requests
+    from support.health_history import history as written
+    from support.health_history import looks as seen
+
+    second = changed(OFF, fault_id="3", onset_low_s=23.0, onset_high_s=23.1, end_low_s=28.0, end_high_s=28.1)
+    steps = [
+        {"name": "first", "faults": ["1"]},
+        {"name": "nothing", "faults": ["2"]},
+        {"name": "last", "faults": ["3"]},
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps({"extensions": [{"name": "stormproof", "steps": steps}]}))
+    whole = written(opinions=seen({"a": (11.0, 22.0)}), sent=requests(), faults=[STALE, second])
+    found = steps_of(tmp_path, whole)
+
+    assert [("first", ["1"]), ("last", ["3"])] == [
+        (name, [fault.fault_id for fault in step.faults]) for name, step in found.items()
+    ]
+    assert [(0.0, pytest.approx(22.9)), (pytest.approx(20.1), 30.0)] == [
+        (step.opinions[0].at_s, step.opinions[-1].at_s) for step in found.values()
+    ]
+    assert found["last"].requests is not None
+    assert 20.05 <= found["last"].requests["sent_at"].min() < 20.2
+    assert {} == steps_of(tmp_path / "elsewhere", whole)
