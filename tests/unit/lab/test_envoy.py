@@ -180,6 +180,8 @@ def test_the_environment_says_how_the_balancer_checks(variant: Variant, tmp_path
     assert proxy.health_check is not None
 
     policy, check = variant.balancer, proxy.health_check
-    assert (policy.health_interval_s, policy.health_timeout_s, policy.unhealthy_threshold, policy.healthy_threshold) == (
-        check.interval_s, check.timeout_s, check.unhealthy_threshold, check.healthy_threshold,
-    )  # fmt: skip
+    assert (policy.health_interval_s, policy.health_timeout_s) == (check.interval_s, check.timeout_s)
+    assert (policy.unhealthy_threshold, policy.healthy_threshold) == (
+        check.unhealthy_threshold,
+        check.healthy_threshold,
+    )
