@@ -8,14 +8,14 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stormprobes._health_timing import EXPECTED_MIN
-from stormprobes._history import Fault, History
+from stormprobes._history import Fault, History, Opinion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,12 +43,13 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answers:
-    """Requests by group and second."""
+class _Seconds:
+    """Requests by group and second of their sending, looks at the balancer by second."""
 
     ok: Mapping[tuple[str, int], int]
     failed: Mapping[tuple[str, int], int]
     nameless_failed: Mapping[int, int]
+    looks: Mapping[int, Sequence[Opinion]]
 
 
 def mismatch(history: History, target: str) -> Mismatch:
@@ -59,7 +60,7 @@ def mismatch(history: History, target: str) -> Mismatch:
     and some requests failed without a name; or while a fault that silences it is in force. It is fine when most
     answers succeeded, and after such a fault was seen gone from outside.
     """
-    answers = _count(history)
+    seen = _count(history)
     wrong = {Truth.FAILING: 0.0, Truth.FINE: 0.0}
     unknown_s = known_s = 0.0
     views = history.views(target)
@@ -68,7 +69,7 @@ def mismatch(history: History, target: str) -> Mismatch:
         if held_s > GAP_MAX_S:
             unknown_s += held_s
             continue
-        truth = truth_of(history, answers, target, (opinion.at_s + later.at_s) / 2)
+        truth = truth_of(history, seen, target, (opinion.at_s + later.at_s) / 2)
         if truth is Truth.UNKNOWN:
             unknown_s += held_s
             continue
@@ -83,16 +84,16 @@ def mismatch(history: History, target: str) -> Mismatch:
     )
 
 
-def truth_of(history: History, answers: _Answers, target: str, at_s: float) -> Truth:
+def truth_of(history: History, seen: _Seconds, target: str, at_s: float) -> Truth:
     """What the second around *at_s* showed of *target*."""
     for fault in history.faults:
         if fault.silences and target in fault.targets and fault.onset_high_s <= at_s < _end(fault):
             return Truth.FAILING
     group = history.group_of(target)
     if group is not None:
-        seen = _answered(history, answers, group, math.floor(at_s / BLOCK_S))
-        if seen is not Truth.UNKNOWN:
-            return seen
+        shown = _answered(history, seen, group, math.floor(at_s / BLOCK_S))
+        if shown is not Truth.UNKNOWN:
+            return shown
     mended = any(
         target in fault.targets and fault.silences and fault.end_high_s is not None and at_s >= fault.end_high_s
         for fault in history.faults
@@ -104,43 +105,36 @@ def _end(fault: Fault) -> float:
     return math.inf if fault.end_low_s is None else fault.end_low_s
 
 
-def _answered(history: History, answers: _Answers, group: str, second: int) -> Truth:
-    ok, failed = answers.ok.get((group, second), 0), answers.failed.get((group, second), 0)
+def _answered(history: History, seen: _Seconds, group: str, second: int) -> Truth:
+    ok, failed = seen.ok.get((group, second), 0), seen.failed.get((group, second), 0)
     alone = len(history.groups[group]) == 1
     if ok + failed:
-        if not alone and (failed or answers.nameless_failed.get(second, 0)):
+        if not alone and (failed or seen.nameless_failed.get(second, 0)):
             return Truth.UNKNOWN  # one of the group may be fine and another not
         return Truth.FINE if ok >= failed else Truth.FAILING
-    if not answers.nameless_failed.get(second, 0) or not _called_healthy(history, group, second):
+    if not seen.nameless_failed.get(second, 0) or not _called_healthy(history, seen, group, second):
         return Truth.UNKNOWN
-    others = [name for name in history.groups if name != group and _called_healthy(history, name, second)]
+    others = [name for name in history.groups if name != group and _called_healthy(history, seen, name, second)]
     due = [
-        (answers.ok.get((name, second), 0) + answers.failed.get((name, second), 0)) / len(history.groups[name])
+        (seen.ok.get((name, second), 0) + seen.failed.get((name, second), 0)) / len(history.groups[name])
         for name in others
     ]
     # A balancer that spreads evenly would have given this one as many.
     return Truth.FAILING if due and sum(due) / len(due) >= EXPECTED_MIN else Truth.UNKNOWN
 
 
-def _called_healthy(history: History, group: str, second: int) -> bool:
+def _called_healthy(history: History, seen: _Seconds, group: str, second: int) -> bool:
     """Whether every look of that second called every target of *group* healthy, and there was one."""
-    start_s, end_s = second * BLOCK_S, (second + 1) * BLOCK_S
     views = [
         opinion.targets[target].healthy
-        for opinion in history.opinions
-        if start_s <= opinion.at_s < end_s
+        for opinion in seen.looks.get(second, ())
         for target in history.groups[group]
         if target in opinion.targets
     ]
     return bool(views) and all(views)
 
 
-def count_answers(history: History) -> _Answers:
-    """The requests of *history* by group and second of their sending."""
-    return _count(history)
-
-
-def _count(history: History) -> _Answers:
+def _count(history: History) -> _Seconds:
     ok: dict[tuple[str, int], int] = {}
     failed: dict[tuple[str, int], int] = {}
     nameless: dict[int, int] = {}
@@ -151,7 +145,10 @@ def _count(history: History) -> _Answers:
                 counts[name, second] = counts.get((name, second), 0) + 1
             elif not good:
                 nameless[second] = nameless.get(second, 0) + 1
-    return _Answers(ok=ok, failed=failed, nameless_failed=nameless)
+    looks: dict[int, list[Opinion]] = {}
+    for opinion in history.opinions:
+        looks.setdefault(math.floor(opinion.at_s / BLOCK_S), []).append(opinion)
+    return _Seconds(ok=ok, failed=failed, nameless_failed=nameless, looks=looks)
 
 
 def _rows(requests: pd.DataFrame) -> list[tuple[str, int, bool]]:
