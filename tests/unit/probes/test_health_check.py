@@ -299,7 +299,7 @@ def test_a_check_is_deep_when_it_notices_a_broken_dependency(
     given = history(opinions=looks(changes, flags=flags), sent=requests(), faults=[fault])
     reading = health_reading(given if settings else replace(given, settings=None))
 
-    assert depth == reading["depth"]
+    assert [depth, depth] == [reading["depth"], reading["faults"][0]["depth"]]
     assert (depth is None) is ("depth" in reading["reasons"])
 
 
