@@ -88,6 +88,8 @@ def test_a_change_of_the_file_is_seen_at_once(tmp_path: Path) -> None:
     seen = [held.key(), held.release().name]
     write_parameters(path, {"/shop/release": "v2", **STALE})
     seen += [held.key(), held.release().name]
+    write_parameters(path, {"/shop/release": "v3"})
+    seen += [held.key(), held.release().name]
 
-    assert ["current", "", "outdated", "v2"] == seen
+    assert ["current", "", "outdated", "v2", "current", "v3"] == seen
     assert {} == read_parameters(tmp_path / "other.json")
