@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Measure = Callable[[Window, Hypothesis, "Precision"], Estimate]
 Windows = Mapping[str, tuple[float, float]]
+_PHASES = frozenset(phase.value for phase in Phase)
 CENSUS = "count of every request of the window"
 PICKED_MAX = 8  # windows kept; each holds a copy of its rows' times and latencies
 UNSCHEDULED = "unscheduled"
@@ -77,15 +78,14 @@ def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_S
         return _time_to_detect(seen)
     if hypothesis.metric is Metric.TIME_TO_RECOVER:
         return _time_to_recover(hypothesis, seen)
-    phase = hypothesis.phase or Phase.FAULT
     if not hypothesis.relative_to_steady:
-        return _of_phase(hypothesis, seen, phase, ABSOLUTE, Precision(tail=tail))
+        return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, Precision(tail=tail))
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
-    precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen, phase))
+    precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen))
     return ratio(
-        _of_phase(hypothesis, seen, phase, BETWEEN_BLOCKS, precision),
-        _of_phase(hypothesis, seen, Phase.STEADY, BETWEEN_BLOCKS, precision),
+        _of_window(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS, precision),
+        _of_window(hypothesis, seen, Phase.STEADY.value, BETWEEN_BLOCKS, precision),
         tail=tail,
     )
 
@@ -94,19 +94,20 @@ def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:
     """The same metric in the steady phase, for the reader to compare with; None where it has none."""
     if hypothesis.phase in {None, Phase.STEADY} or seen.unscheduled:
         return None
-    return _of_phase(hypothesis, seen, Phase.STEADY, ABSOLUTE).value
+    return _of_window(hypothesis, seen, Phase.STEADY.value, ABSOLUTE).value
 
 
-def _of_phase(
+def _of_window(
     hypothesis: Hypothesis,
     seen: Observations,
-    phase: Phase,
+    name: str,
     measures: Mapping[Metric, Measure],
     precision: Precision = Precision(),
 ) -> Estimate:
-    window = seen.windows.get(phase.value)
+    """*name* is a phase or a step."""
+    window, phase = seen.windows.get(name), f"{name} phase" if name in _PHASES else f"step {name}"
     if window is None or not is_window(window):
-        return no_estimate(f"there is no {phase} phase")
+        return no_estimate(f"there is no {phase}")
     where = "".join(
         (
             f" of {hypothesis.endpoint}" if hypothesis.endpoint is not None else "",
@@ -119,15 +120,15 @@ def _of_phase(
         requests = seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
         estimate = measures[hypothesis.metric](requests, hypothesis, precision)
     if estimate.value is None and estimate.n == 0:
-        return replace(estimate, reason=f"no requests{where} in the {phase} phase")
+        return replace(estimate, reason=f"no requests{where} in the {phase}")
     return estimate
 
 
-def _burstiness(hypothesis: Hypothesis, seen: Observations, phase: Phase) -> float:
+def _burstiness(hypothesis: Hypothesis, seen: Observations) -> float:
     """How much failures come in bursts, by both phases of a relative claim; 1 where that is not what it is about."""
     if hypothesis.metric not in {Metric.AVAILABILITY, Metric.ERROR_RATE}:
         return 1.0
-    windows = [seen.windows.get(one.value) for one in (phase, Phase.STEADY)]
+    windows = [seen.windows.get(one) for one in (hypothesis.window, Phase.STEADY.value)]
     phases = [
         seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
         for window in windows
@@ -160,9 +161,12 @@ def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
 def _traffic_share(
     hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool, tail: float
 ) -> Estimate:
-    """The share of the answered requests that the zone answered; those without a zone may be anyone's."""
+    """The share of the answered requests that the zone answered; those without a zone may be anyone's.
+
+    Without a zone it is the share that the endpoint had: every request says of which it is.
+    """
     if hypothesis.zone is None:
-        return no_estimate("a share of traffic needs a zone")
+        return _endpoint_share(hypothesis, seen, window, blocked=blocked, tail=tail)
     answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
     unknown = answered.unattributed_failed + answered.unattributed_ok
     if blocked:
@@ -170,6 +174,20 @@ def _traffic_share(
             answered, answered.block_hits(of_zone), unknown_out=unknown, unknown_in=unknown, tail=tail
         )
     return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown, tail=tail)
+
+
+def _endpoint_share(
+    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool, tail: float
+) -> Estimate:
+    if hypothesis.endpoint is None:
+        return no_estimate("a share of traffic needs a zone or an endpoint")
+    everything = requests_in(seen.samples, window)
+    answered = (seen.samples["status"].to_numpy() > 0)[everything.rows]
+    of_endpoint = (seen.samples["endpoint"] == hypothesis.endpoint).to_numpy(dtype=bool, na_value=False)
+    of_endpoint = of_endpoint[everything.rows]
+    if blocked:
+        return share_between_blocks(everything, everything.block_hits(of_endpoint & answered), tail=tail)
+    return share(int((of_endpoint & answered).sum()), int(answered.sum()), tail=tail)
 
 
 def _availability(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import http.client
 import time
 import urllib.parse
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _BODY_BYTES_MAX = 600  # an answer's text is evidence, not a document
@@ -23,6 +24,7 @@ class Reply:
     text: str  # the beginning of the body
     failure: str  # "" | "no answer" (we gave up waiting) | "refused" | "reset" | "unreachable: …"
     took_ms: float
+    headers: Mapping[str, str] = field(default_factory=dict)  # by their small names
 
     def evidence(self) -> dict[str, Any]:
         """As JSON for the record."""
@@ -41,9 +43,11 @@ def ask(url: str, *, timeout_s: float, source: str | None = None) -> Reply:
     )
     begun = time.monotonic()
     status, text, failure = 0, "", ""
+    headers: dict[str, str] = {}
     try:
         connection.request("GET", parts.path or "/", headers={"x-stormproof-canary": "1", "connection": "close"})
         answer = connection.getresponse()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
         status, text = answer.status, answer.read(_BODY_BYTES_MAX).decode(errors="replace")
     except TimeoutError:
         failure = "no answer"
@@ -57,7 +61,8 @@ def ask(url: str, *, timeout_s: float, source: str | None = None) -> Reply:
         failure = f"unreachable: {type(error).__name__}: {error}"
     finally:
         connection.close()
-    return Reply(status=status, text=text, failure=failure, took_ms=(time.monotonic() - begun) * 1000)
+    took_ms = (time.monotonic() - begun) * 1000
+    return Reply(status=status, text=text, failure=failure, took_ms=took_ms, headers=headers)
 
 
 def ask_together(url: str, count: int, *, timeout_s: float) -> list[Reply]:

@@ -32,7 +32,9 @@ KINDS: dict[str, str] = {
     "instance-stop": "stormproof.faults.instance_stop",
     "memory-pressure": "stormproof.faults.memory_pressure",
     "process-kill": "stormproof.faults.process_kill",
+    "key-stale": "stormproof.faults.key_stale",
     "process-pause": "stormproof.faults.process_pause",
+    "release": "stormproof.faults.release",
     "throttling": "stormproof.faults.throttling",
 }
 

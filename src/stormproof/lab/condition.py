@@ -13,6 +13,7 @@ from stormproof.lab.builds import FIRST, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.health import target_health
 from stormproof.lab.network_acl import AclEntry, cuts_off
+from stormproof.lab.parameters import read_parameters
 from stormproof.lab.process_condition import process_faults
 from stormproof.lab.processes import ProcessIdentity
 from stormproof.lab.state import LabRecord
@@ -26,6 +27,7 @@ from stormproof.lab.topology import (
     delay_duration_key,
     delay_percent_key,
     dns_percent_key,
+    parameters_path,
     throttle_key,
     tls_percent_key,
 )
@@ -75,7 +77,7 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
     faults = [*_proxy_faults(admin, troubles), *_file_faults(topology, directory), *_stopped(instances)]
     cut_off = {name for name, (_, subnet) in told.items() if subnet in closed}
     faults += [*_closed_networks(closed), *process_faults(record, cut_off), *_releases(topology, troubles)]
-    faults += _denied_launches(topology, troubles)
+    faults += [*_denied_launches(topology, troubles), *_changed_parameters(directory)]
     unwell = [str(i["name"]) for i in instances if not (i["healthy"] and i["state"] == "running" and i["pid"])]
     if unwell:
         troubles.append(f"not healthy, running and alive: {', '.join(unwell)}")
@@ -90,6 +92,12 @@ def read(record: LabRecord, directory: Path) -> dict[str, Any]:
         "envoy": {"base_url": topology.balancer.url, "admin_url": topology.admin.url, "node_id": topology.lab_id},
         "aws": {"endpoint_url": topology.moto.url, "region": REGION},
     }
+
+
+def _changed_parameters(directory: Path) -> list[dict[str, str]]:
+    """Parameters of the shop that somebody has set: a release that is not the variant's own, a key that is stale."""
+    parameters = read_parameters(parameters_path(directory))
+    return [{"kind": "parameter", "what": f"{name} is {value!r}"} for name, value in sorted(parameters.items())]
 
 
 def _dead(record: LabRecord) -> Iterator[tuple[str, ProcessIdentity]]:

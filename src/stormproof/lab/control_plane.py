@@ -2,7 +2,8 @@
 
 ``python -m stormproof.lab.control_plane TOPOLOGY_FILE``. Lines of JSON out: ``{"ready": true}`` once, then
 ``{"instance": "i-…", "state": "stopped", "cut_off": false}`` whenever its state changes, or what the ACL of its subnet
-lets pass, and ``{"release": "1.0.0", "version": 1}`` whenever another release is wanted. Lines of JSON in:
+lets pass, and ``{"release": "1.0.0", "version": 1}`` whenever another build is wanted, and
+``{"parameters": {name: value}}`` whenever those of the shop change. Lines of JSON in:
 ``{"healthy": {"i-…": true}}``, what the balancer says of its targets, and ``{"deployment": {…}}``, what the deployment
 says of itself. Replacements of lost instances (`fleet`) are told as ``{"replacement": "i-…", "of": "i-…", "zone": "b",
 "state": "running"}``. moto calls every running target healthy; here a target's health is what the balancer says, and
@@ -252,11 +253,15 @@ def _watch(topology: Topology) -> None:
     known: dict[str, tuple[str, bool]] = {}
     replacements: dict[str, str] = {}
     known_release: tuple[str, int] | None = None
+    parameters: dict[str, str] = {}
     first = True
     while True:
         if (release := _wanted_release()) != known_release:
             known_release = release
             _say({"release": release[0], "version": release[1]})
+        if (now := _parameters()) != parameters:
+            parameters = now
+            _say({"parameters": parameters})
         for instance, state, cut_off in _states(topology):
             if known.get(instance) != (state, cut_off):
                 known[instance] = (state, cut_off)
@@ -269,6 +274,18 @@ def _watch(topology: Topology) -> None:
             first = False
             _say({"ready": True})
         time.sleep(_WATCH_EVERY_S)
+
+
+def _parameters() -> dict[str, str]:
+    """The shop's parameters in SSM, read from moto's memory; nothing before anybody has called SSM."""
+    models = sys.modules.get("moto.ssm.models")  # importing it costs a second that few labs need
+    backends = getattr(models, "ssm_backends", None)
+    if backends is None:
+        return {}
+    held = backends[ACCOUNT][REGION]._parameters  # noqa: SLF001 - moto has no other door to it
+    return {
+        str(name): str(held[name][-1].value) for name in list(held) if str(name).startswith("/shop/") and held[name]
+    }
 
 
 def _tell_the_truth_about_health(healthy: dict[str, bool]) -> None:

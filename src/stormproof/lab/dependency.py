@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from stormproof.lab.bad_endpoints import serve_no_names, serve_resets
+from stormproof.lab.parameters import CURRENT_KEY, KEY_HEADER
 from stormproof.lab.prices import Prices
 from stormproof.lab.serving import serve_until_ended
 from stormproof.lab.state import LabFolder
@@ -32,6 +33,8 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _recommendations(request: web.Request) -> web.Response:
+    if request.headers.get(KEY_HEADER, CURRENT_KEY) != CURRENT_KEY:
+        return web.json_response({"error": "the key is not valid any more"}, status=403)
     # Stable per customer: the same customer is recommended the same things.
     seed = sum(request.query.get("user", "").encode())
     return web.json_response({"products": [(seed + step * 7) % PRODUCT_COUNT + 1 for step in range(4)]})

@@ -109,6 +109,7 @@ def _shop_cluster(topology: Topology, policy: BalancerPolicy) -> dict[str, Any]:
                 },
             }
         ],
+        "common_lb_config": {"healthy_panic_threshold": {"value": policy.panic_percent}},
     }
     if policy.least_request:
         cluster |= {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": {"choice_count": 3}}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from stormproof.lab.parameters import CURRENT_KEY, KEY_HEADER
 from stormproof.lab.variants import RecommendationsPolicy
 
 # What everybody likes: shown when nothing better can be had.
@@ -61,7 +62,15 @@ class Breaker:
 class Recommendations:
     """Calls the dependency through its proxy; use as an async context manager."""
 
-    def __init__(self, *, url: str, instance_id: str, policy: RecommendationsPolicy) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        instance_id: str,
+        policy: RecommendationsPolicy,
+        key: Callable[[], str] = lambda: CURRENT_KEY,
+    ) -> None:
+        self._key = key
         self._url, self._instance_id, self._policy = url, instance_id, policy
         self._breaker = Breaker(failures_max=policy.breaker_failures, open_s=policy.breaker_open_s)
         self._session: aiohttp.ClientSession | None = None
@@ -79,8 +88,11 @@ class Recommendations:
         if self._session is not None:
             await self._session.close()
 
-    async def for_user(self, user: str) -> Recommended:
-        """What to recommend to *user*; raises `RecommendationsFailedError` where the variant has no fallback."""
+    async def for_user(self, user: str, *, fallback: bool | None = None) -> Recommended:
+        """What to recommend to *user*; raises `RecommendationsFailedError` where there is no fallback.
+
+        *fallback* overrules the variant's policy: a release may have one where the variant has none.
+        """
         operation = secrets.token_hex(8)
         error: Exception | None = None
         for attempt in range(1, self._policy.immediate_retries + 2):
@@ -94,16 +106,23 @@ class Recommendations:
             else:
                 self._breaker.succeeded()
                 return Recommended(products=products, degraded=False)
-        if self._policy.fallback:
+        if self._policy.fallback if fallback is None else fallback:
             return Recommended(products=STATIC_PRODUCTS, degraded=True)
         raise RecommendationsFailedError(f"recommendations: {error!r}") from error
+
+    async def answers(self) -> bool:
+        """Whether the dependency answers the test customer now: what a deep health check asks, past the breaker."""
+        try:
+            return bool(await self._ask("0", secrets.token_hex(8), 1))
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError):
+            return False
 
     async def _ask(self, user: str, operation: str, attempt: int) -> tuple[int, ...]:
         assert self._session is not None, "used outside its context"
         async with self._session.get(
             f"{self._url}/recommendations",
             params={"user": user},
-            headers={"x-op-id": operation, "x-attempt": str(attempt)},
+            headers={"x-op-id": operation, "x-attempt": str(attempt), KEY_HEADER: self._key()},
         ) as answer:
             answer.raise_for_status()
             document = await answer.json()

@@ -1,7 +1,8 @@
 """One shop process: a web server that sells, on the address of one EC2 instance of the lab.
 
-Every answer says which zone, instance and release gave it. ``GET /healthz`` is shallow in both variants: it says that
+Every answer says which zone, instance and build gave it. ``GET /healthz`` is shallow in both variants: it says that
 the process answers, nothing of its dependencies (a deep check would take all six out when a shared dependency fails).
+The releases v1, v2 and v3, served when a parameter says so, differ in just that: see `parameters.Release`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from aiohttp import web
 
 from stormproof.lab.builds import BUILDS, FIRST, Build
 from stormproof.lab.cart import Cart, CartAnswer, CartFailedError, HardenedCart, NaiveCart, cart_client
 from stormproof.lab.dependency import PRODUCT_COUNT
+from stormproof.lab.parameters import OWN_RELEASE, Parameters, Release
 from stormproof.lab.picture import PLACEHOLDER, PictureFailedError, make_picture
 from stormproof.lab.recommendations import Recommendations, RecommendationsFailedError
 from stormproof.lab.retrying import CallFailedError, RetryingClient
@@ -51,7 +54,9 @@ class Shop:
         stock: RetryingClient,
         prices: RetryingClient,
         placeholders: bool,
+        release: Callable[[], Release] = lambda: OWN_RELEASE,
     ) -> None:
+        self._release = release
         self._identity = {**identity, "x-build": build.name}
         self._build = build
         self._recommendations, self._cart, self._placeholders = recommendations, cart, placeholders
@@ -89,6 +94,8 @@ class Shop:
         except web.HTTPException as error:
             answer = error
         answer.headers.update(self._identity)
+        if name := self._release().name:
+            answer.headers["x-release"] = name
         return answer
 
     def _failure(self, request: web.Request) -> web.Response | None:
@@ -98,7 +105,9 @@ class Shop:
         return None if status is None else web.json_response({"error": "this build is broken"}, status=status)
 
     async def _home(self, request: web.Request) -> web.Response:
-        recommended = await self._recommendations.for_user(request.query.get("user", ""))
+        recommended = await self._recommendations.for_user(
+            request.query.get("user", ""), fallback=self._release().fallback
+        )
         return web.json_response(
             {
                 "products": list(PRODUCTS.values()),
@@ -160,6 +169,8 @@ class Shop:
         return web.json_response(await self._prices.get(f"/prices/{number}", operation=secrets.token_hex(8)))
 
     async def _healthz(self, _: web.Request) -> web.Response:
+        if self._release().deep_check and not await self._recommendations.answers():
+            return web.json_response({"ok": False}, status=503)
         return web.json_response({"ok": True})
 
 
@@ -185,11 +196,15 @@ def build_cart(*, url: str, instance_id: str, variant: Variant) -> Cart:
 async def _serve(options: argparse.Namespace) -> None:
     variant = variant_named(options.variant)
     rng = random.Random(options.instance)  # noqa: S311 - jitter, not a secret
+    parameters = Parameters(path=options.parameters, instance_id=options.instance)
     shop = Shop(
         identity={"x-zone": options.zone, "x-instance": options.instance},
         build=BUILDS[options.build],
         recommendations=Recommendations(
-            url=options.recommendations, instance_id=options.instance, policy=variant.recommendations
+            url=options.recommendations,
+            instance_id=options.instance,
+            policy=variant.recommendations,
+            key=parameters.key,
         ),
         cart=build_cart(url=options.cart, instance_id=options.instance, variant=variant),
         stock=RetryingClient(
@@ -199,6 +214,7 @@ async def _serve(options: argparse.Namespace) -> None:
             url=options.prices, client_id=options.instance, policy=variant.calls.shop_of_prices, rng=rng
         ),
         placeholders=variant.placeholders,
+        release=parameters.release,
     )
     await serve_until_ended(shop.app(), [Address(host=options.host, port=options.port)], listening=_say_so)
 
@@ -214,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m stormproof.lab.shop")
     for name in ("instance", "zone", "host", "recommendations", "cart", "stock", "prices"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--parameters", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--build", choices=sorted(BUILDS), default=FIRST.name)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)

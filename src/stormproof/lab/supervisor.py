@@ -32,6 +32,7 @@ from stormproof.lab.forge import SHOP, Forge
 from stormproof.lab.health import target_health
 from stormproof.lab.listening import answers, is_open, says_so
 from stormproof.lab.network_cut import NetworkCut
+from stormproof.lab.parameters import write_parameters
 from stormproof.lab.processes import Adopted, Owner, ProcessIdentity, child_environment, spawn
 from stormproof.lab.replacements import Replacements
 from stormproof.lab.rollout import Rollout
@@ -42,6 +43,7 @@ from stormproof.lab.topology import (
     ShopInstance,
     access_log_path,
     choose_topology,
+    parameters_path,
 )
 from stormproof.lab.variants import VARIANTS, variant_named
 from stormproof.record.atomic import write_json
@@ -124,6 +126,8 @@ class Supervisor:
         write_json(self._folder.topology, self._topology.to_document())
         for watched, document in watched_files(self._topology, path).items():
             write_json(watched, document)
+        parameters_path(path).parent.mkdir(exist_ok=True)
+        write_parameters(parameters_path(path), {})
         for dependency in DEPENDENCIES:
             access_log_path(path, dependency).parent.mkdir(exist_ok=True)
         write_json(self._folder.bootstrap, bootstrap(self._topology, self._variant, path))
@@ -167,6 +171,7 @@ class Supervisor:
             *("--host", address.host, "--port", str(address.port)),
             *("--recommendations", proxies["recommendations"].url, "--cart", proxies["cart"].url),
             *("--stock", proxies["stock"].url, "--prices", proxies["prices"].url),
+            *("--parameters", str(parameters_path(self._folder.path))),
         ]
         if name:  # beside another process at the same address: it says on a pipe of ours when it listens
             self._spawn(name, [sys.executable, "-m", SHOP, *arguments], log=instance.name, pipes=True)
@@ -270,6 +275,8 @@ class Supervisor:
                 self._replacements.obey(document, time.monotonic())
             elif "release" in document:
                 self._rollout.want(document["release"], document["version"])
+            elif "parameters" in document:
+                write_parameters(parameters_path(self._folder.path), document["parameters"])
             else:
                 self._obey_acl(document["instance"], cut_off=document["cut_off"])
                 self._obey(document["instance"], document["state"])

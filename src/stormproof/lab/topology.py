@@ -15,7 +15,7 @@ from typing import Any
 import stormproof
 from stormproof.lab.builds import BROKEN, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.variants import variant_named
-from stormproof.model.environment import Aws, Dependency, Deployment, Environment, Fleet, Instance, Proxy
+from stormproof.model.environment import Aws, Dependency, Deployment, Environment, Fleet, HealthCheck, Instance, Proxy
 
 ZONES = ("a", "b", "c")
 INSTANCES_PER_ZONE = 2
@@ -248,6 +248,21 @@ def latency_path(directory: Path, dependency: str) -> Path:
     return directory / "latency" / f"{dependency}.json"
 
 
+def release_parameter() -> str:
+    """The SSM parameter that says which release of the shop is served; absent: the variant's own."""
+    return "/shop/release"
+
+
+def key_parameter(instance_id: str) -> str:
+    """The SSM parameter that holds an instance's key for its dependencies; absent: the current one."""
+    return f"/shop/{instance_id}/api-key"
+
+
+def parameters_path(directory: Path) -> Path:
+    """The file in which the shop's processes find those parameters, kept by the supervisor."""
+    return directory / "parameters" / "parameters.json"
+
+
 def listeners_path(directory: Path) -> Path:
     """The file that holds the listeners in front of the dependencies."""
     return directory / "listeners" / "listeners.json"
@@ -265,7 +280,7 @@ def access_log_path(directory: Path, dependency: str) -> Path:
 
 def resolve(topology: Topology, directory: Path) -> Environment:
     """The lab as an environment: what the rest of Stormproof knows of it."""
-    instances = topology.instances
+    instances, policy = topology.instances, variant_named(topology.variant).balancer
     return Environment(
         name="local",
         simulated=True,
@@ -275,18 +290,30 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             admin_url=topology.admin.url,
             node_id=topology.lab_id,
             balancer_cluster=SHOP_CLUSTER,
+            health_check=HealthCheck(
+                interval_s=policy.health_interval_s,
+                timeout_s=policy.health_timeout_s,
+                unhealthy_threshold=policy.unhealthy_threshold,
+                healthy_threshold=policy.healthy_threshold,
+                counts_from="end",  # Envoy waits for one check to be over before it counts to the next
+            ),
             listeners_path=str(listeners_path(directory)),
             reset_cluster=RESET_CLUSTER,
             canary_source=CANARY_SOURCE,
         ),
         zones={
-            zone: tuple(Instance(id=i.id, zone=zone, url=i.address.url) for i in instances if i.zone == zone)
+            zone: tuple(
+                Instance(id=i.id, zone=zone, url=i.address.url, key_parameter=key_parameter(i.id))
+                for i in instances
+                if i.zone == zone
+            )
             for zone in ZONES
         },
         dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
         deployment=Deployment(parameter=WANTED_PARAMETER, status_parameter=STATUS_PARAMETER, broken=(BROKEN.name,)),
         fleet=Fleet(role_arn=FLEET_ROLE, client=FLEET_CLIENT, dependency="ec2", fis_role_arn=FIS_ROLE),
         target_names={i.address.text: i.id for i in instances},
+        release_parameter=release_parameter(),
         variant=topology.variant,
         workload_version=f"lab shop {stormproof.__version__} {_source_digest()}",
         topology_digest=_topology_digest(topology),
@@ -321,6 +348,7 @@ def _source_digest() -> str:
         "builds.py",
         "cart.py",
         "dependency.py",
+        "parameters.py",
         "picture.py",
         "prices.py",
         "recommendations.py",

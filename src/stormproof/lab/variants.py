@@ -29,6 +29,9 @@ class BalancerPolicy:
     retries: int
     # Ejects a target after this many failed connections in a row, without waiting for the health check; 0 is off.
     outlier_failures: int
+    # Below this share of healthy targets, in percent, all are asked, healthy or not ("fails open"): a check that fails
+    # everywhere is more often wrong than right. 0 never: then nobody is asked, and every request fails ("closed").
+    panic_percent: int
     # After this long one attempt of a GET is given up and retried elsewhere: a target may hang. 0: no such limit.
     try_timeout_s: float
     # After this long a request is given up by the balancer; 0 waits for ever.
@@ -154,6 +157,7 @@ NAIVE = Variant(
         least_request=False,
         retries=0,
         outlier_failures=0,
+        panic_percent=0,
         try_timeout_s=0.0,
         request_timeout_s=0.0,
     ),
@@ -193,6 +197,7 @@ HARDENED = Variant(
         least_request=True,
         retries=2,
         outlier_failures=3,
+        panic_percent=50,
         # Above what a page may take while a dependency is late (0.35 s), below half of the request's limit.
         try_timeout_s=0.9,
         request_timeout_s=2.0,

@@ -13,6 +13,7 @@ class Instance:
     id: str  # EC2 instance id
     zone: str
     url: str  # reached directly, past the balancer: for confirmation from outside
+    key_parameter: str | None = None  # SSM parameter that holds its credentials for what it depends on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,17 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How a balancer checks its targets: what the theory of its reaction is made of."""
+
+    interval_s: float
+    timeout_s: float
+    unhealthy_threshold: int
+    healthy_threshold: int
+    counts_from: str = "start"  # of a check, or its "end": where the interval is counted from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
     """The Envoy that is balancer and dependency proxy."""
 
@@ -45,6 +57,7 @@ class Proxy:
     balancer_cluster: str  # the cluster whose hosts are the workload's targets
     listeners_path: str | None = None  # LDS file that holds the listeners in front of the dependencies
     reset_cluster: str | None = None  # a cluster that takes bytes and resets the connection
+    health_check: HealthCheck | None = None  # of that cluster
     canary_source: str | None = None  # address from which our own connections come where no header can mark them
 
 
@@ -90,6 +103,7 @@ class Environment:
     deployment: Deployment | None = None
     fleet: Fleet | None = None
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
+    release_parameter: str | None = None  # SSM parameter that says which release of the workload is served
     variant: str | None = None  # the lab's variant
     workload_version: str = ""
     topology_digest: str = ""

@@ -65,6 +65,15 @@ class FaultRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One of several steps: its *faults* are felt, in force for *duration_s*, and undone before the next begins."""
+
+    name: str
+    duration_s: float
+    faults: tuple[FaultRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a run may not exceed; a spec without limits gets these."""
 
@@ -83,11 +92,23 @@ class Experiment:
     why: str
     load: Load
     timeline: Timeline
-    faults: tuple[FaultRequest, ...]
+    faults: tuple[FaultRequest, ...]  # with steps: those of all steps, in their order
     hypotheses: tuple[Claim, ...]
     stop_when: tuple[StopWhen, ...] = ()
     limits: Limits = field(default_factory=Limits)
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids
     tags: tuple[str, ...] = ()
     path: str = ""  # the file it came from
+    steps: tuple[Step, ...] = ()  # what the fault phase consists of; () where all faults are in force throughout
     schema_version: int = 1
+
+    @property
+    def fault_ids(self) -> tuple[str, ...]:
+        """How plan, ledger and events call each of `faults`: its position and kind."""
+        return tuple(f"{number}-{fault.kind}" for number, fault in enumerate(self.faults, start=1))
+
+    @property
+    def step_fault_ids(self) -> dict[str, tuple[str, ...]]:
+        """Step → the ids of its faults, in their order."""
+        left = iter(self.fault_ids)
+        return {step.name: tuple(next(left) for _ in step.faults) for step in self.steps}

@@ -80,8 +80,14 @@ class Hypothesis:
     endpoint: str | None = None
     zone: str | None = None
     phase: Phase | None = Phase.FAULT  # None for metrics of the whole run
+    step: str | None = None  # of the fault phase, where the claim is about one; `phase` is then FAULT
     relative_to_steady: bool = False
     where: str = ""  # file:line
+
+    @property
+    def window(self) -> str:
+        """The name of the stretch that the claim is about: its step, else its phase."""
+        return self.step or (self.phase or Phase.FAULT).value
 
     @property
     def unit(self) -> Unit:

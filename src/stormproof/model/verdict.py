@@ -91,4 +91,5 @@ class Verdict:
     slug: str
     title: str
     simulated: bool
+    steps: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # step → (start, end), Unix s
     schema_version: int = SCHEMA_VERSION

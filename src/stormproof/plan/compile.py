@@ -93,13 +93,38 @@ def _gate(base_url: str) -> dict[str, Any]:
 
 def _method(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: bool) -> list[dict[str, Any]]:
     method = [_hold("steady", experiment.timeline.steady_s)]
+    if experiment.steps:
+        return [*method, *_stepped(experiment, resolved, noop=noop)]
+    return [*method, *_injects(resolved, noop=noop), _hold("fault", experiment.timeline.fault_s)]
+
+
+def _stepped(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: bool) -> list[dict[str, Any]]:
+    """Each step in turn: break, hold, take back. The rollbacks then find nothing left, unless a step was cut short."""
+    by_id = {fault.fault_id: fault for fault in resolved}
+    ids = experiment.step_fault_ids
+    method: list[dict[str, Any]] = []
+    for step in experiment.steps:
+        faults = [by_id[one] for one in ids[step.name]]
+        method += [*_injects(faults, noop=noop), _hold(step.name, step.duration_s)]
+        method += [_undo(fault) for fault in reversed(faults)]
+    return method
+
+
+def _injects(resolved: Sequence[ResolvedFault], *, noop: bool) -> list[dict[str, Any]]:
+    method = []
     for fault in resolved:
         inject = {"fault_id": fault.fault_id, "noop": noop, "target": dict(fault.target)}
         method.append(_activity("action", f"inject-{fault.fault_id}", fault.module, "inject", inject))
         confirm = {"target": dict(fault.target)}
         method.append(_activity("probe", f"confirm-{fault.fault_id}", fault.module, "confirm", confirm))
-    method.append(_hold("fault", experiment.timeline.fault_s))
     return method
+
+
+def _steps(experiment: Experiment) -> list[dict[str, Any]]:
+    ids = experiment.step_fault_ids
+    return [
+        {"name": step.name, "duration_s": step.duration_s, "faults": list(ids[step.name])} for step in experiment.steps
+    ]
 
 
 def _undo(fault: ResolvedFault) -> dict[str, Any]:
@@ -129,6 +154,7 @@ def _extension(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noo
         "noop": noop,
         "load": load,
         "timeline": asdict(experiment.timeline),
+        **({"steps": _steps(experiment)} if experiment.steps else {}),
         "hypotheses": [hypothesis.text for hypothesis in experiment.hypotheses],
         **({"closing_probes": dict(probes)} if (probes := closing_probes(experiment)) else {}),
         "stop_when": [condition.text for condition in experiment.stop_when],

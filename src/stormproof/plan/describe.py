@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
 from stormproof.plan.closing import closing_probes
 from stormproof.plan.power import Power, by_chance, is_undecidable, power_of
-from stormproof.plan.resolve import check_limits, kinds_of
+from stormproof.plan.resolve import check_limits, most_at_once
 from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
 from stormproof.spec.quantity import format_duration, format_rate, format_share
 
@@ -25,11 +25,12 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
     """
     check_limits(experiment, resolved, environment)
     load = experiment.load
-    phases = {
+    phases: dict[str, float] = {
         Phase.STEADY: experiment.timeline.steady_s,
         Phase.FAULT: experiment.timeline.fault_s,
         Phase.RECOVERY: experiment.timeline.recovery_s,
     }
+    stretches = phases | {step.name: step.duration_s for step in experiment.steps}
     return {
         "slug": experiment.slug,
         "title": experiment.title,
@@ -55,12 +56,21 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
             {"phase": str(phase), "seconds": seconds, "requests_expected": _expected(experiment, seconds)}
             for phase, seconds in phases.items()
         ],
+        "steps": [
+            {
+                "name": step.name,
+                "seconds": step.duration_s,
+                "requests_expected": _expected(experiment, step.duration_s),
+                "faults": list(experiment.step_fault_ids[step.name]),
+            }
+            for step in experiment.steps
+        ],
         "faults": [_fault(fault) for fault in resolved],
-        "hypotheses": [_claim(one, experiment, phases) for one in experiment.hypotheses],
+        "hypotheses": [_claim(one, experiment, stretches) for one in experiment.hypotheses],
         "closing_probes": list(closing_probes(experiment)),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
-        "faults_at_once": len(kinds_of(resolved)),
+        "faults_at_once": len(most_at_once(experiment, resolved)),
         "targets": sorted({target for fault in resolved for target in fault.targets}),
         "reliability": list(experiment.reliability),
     }
@@ -94,6 +104,7 @@ def describe_text(plan: dict[str, Any]) -> str:
             f"invalid below {format_share(load['delivered_share_min'])} sent"
         ),
         "  timeline  " + " → ".join(_phase_text(row) for row in plan["timeline"]),
+        *(f"  step      {_step_text(row)}" for row in plan["steps"]),
         "",
         "would be touched, and how it is undone:",
     ]
@@ -122,12 +133,16 @@ def describe_text(plan: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _step_text(row: dict[str, Any]) -> str:
+    return f"{_phase_text({**row, 'phase': row['name']})}: {', '.join(row['faults'])}"
+
+
 def _phase_text(row: dict[str, Any]) -> str:
     requests = "" if row["requests_expected"] is None else f" (about {row['requests_expected']:,} requests)"
     return f"{row['phase']} {format_duration(row['seconds'])}{requests}"
 
 
-def _claim(hypothesis: Claim, experiment: Experiment, phases: dict[Phase, float]) -> dict[str, Any]:
+def _claim(hypothesis: Claim, experiment: Experiment, stretches: dict[str, float]) -> dict[str, Any]:
     if isinstance(hypothesis, ReadingHypothesis):
         return {
             "claim": format_hypothesis(hypothesis),
@@ -141,12 +156,12 @@ def _claim(hypothesis: Claim, experiment: Experiment, phases: dict[Phase, float]
             "can_be_decided": True,
             "note": f"read by {hypothesis.probe} when the load has ended",
         }
-    expected = _expected(experiment, phases[hypothesis.phase]) if hypothesis.phase else None
+    expected = _expected(experiment, stretches[hypothesis.window]) if hypothesis.phase else None
     is_part = hypothesis.endpoint is not None or hypothesis.zone is not None
     power = power_of(
         hypothesis,
         rate_per_s=experiment.load.arrivals_per_s,
-        phases_s=phases,
+        stretches_s=stretches,
         claims_by_chance=by_chance(experiment.hypotheses),
     )
     return {

@@ -8,7 +8,7 @@ a duration is the same question about the share of requests that take longer, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -36,13 +36,13 @@ class Power:
 
 
 def power_of(
-    hypothesis: Hypothesis, *, rate_per_s: float | None, phases_s: dict[Phase, float], claims_by_chance: int
+    hypothesis: Hypothesis, *, rate_per_s: float | None, stretches_s: Mapping[str, float], claims_by_chance: int
 ) -> Power:
     """What *hypothesis* could come to; *claims_by_chance* share the chance of a false refutation (docs/adr/0020)."""
     needed = requests_needed(hypothesis)
     if hypothesis.metric in NO_SAMPLING or hypothesis.phase is None:
         return Power(requests_needed=needed)
-    about = [phases_s[hypothesis.phase], *([phases_s[Phase.STEADY]] if hypothesis.relative_to_steady else [])]
+    about = [stretches_s[hypothesis.window], *([stretches_s[Phase.STEADY]] if hypothesis.relative_to_steady else [])]
     seconds = _seconds_needed(hypothesis, needed, rate_per_s)
     warning = _warning(hypothesis, needed, seconds, about, rate_per_s)
     base = Power(requests_needed=needed, seconds_needed=seconds, warning=warning)

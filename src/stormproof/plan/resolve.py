@@ -30,10 +30,10 @@ def resolve_faults(experiment: Experiment, environment: Environment) -> tuple[Re
             fault.kind,
             fault.arguments,
             environment,
-            fault_id=f"{number}-{fault.kind}",
+            fault_id=fault_id,
             where=fault.where,
         )
-        for number, fault in enumerate(experiment.faults, start=1)
+        for fault_id, fault in zip(experiment.fault_ids, experiment.faults, strict=True)
     )
     for request, fault in zip(experiment.faults, resolved, strict=True):
         if not fault.targets:
@@ -55,7 +55,7 @@ def check_limits(experiment: Experiment, faults: tuple[ResolvedFault, ...], envi
             got=f"{len(targets)}: {_shown(targets)}",
             hint="raise limits.targets if that is meant, or choose a smaller fault",
         )
-    kinds = kinds_of(faults)
+    kinds = most_at_once(experiment, faults)
     if len(kinds) > limits.faults_at_once:
         raise InputError(
             where=experiment.path,
@@ -74,6 +74,15 @@ def check_limits(experiment: Experiment, faults: tuple[ResolvedFault, ...], envi
             got=f"{len(touched)}, {len(touched) / len(instances):.0%}: {_shown(sorted(touched))}",
             hint="raise limits.share if that is meant, or choose a smaller fault",
         )
+
+
+def most_at_once(experiment: Experiment, faults: tuple[ResolvedFault, ...]) -> list[str]:
+    """The kinds in force together: all of *faults*, or those of the step that has most."""
+    if not experiment.steps:
+        return kinds_of(faults)
+    by_id = {fault.fault_id: fault for fault in faults}
+    steps = [kinds_of(tuple(by_id[one] for one in ids)) for ids in experiment.step_fault_ids.values()]
+    return max(steps, key=len)
 
 
 def kinds_of(faults: tuple[ResolvedFault, ...]) -> list[str]:

@@ -294,6 +294,11 @@ def _key_facts(facts: Facts) -> tuple[tuple[str, str], ...]:
     rows += [
         (phase.capitalize(), quantity(round(end - start, 1), "s")) for phase, (start, end) in facts.windows.items()
     ]
+    if facts.verdict.steps:
+        lengths = {
+            clean(name): quantity(round(end - start, 1), "s") for name, (start, end) in facts.verdict.steps.items()
+        }
+        rows.append(("Steps", ", ".join(f"{name} {length}" for name, length in lengths.items())))
     environment = clean(facts.run.get("environment") or "", limit=60)
     variant = clean(facts.run.get("variant") or "", limit=60)
     if environment or variant:

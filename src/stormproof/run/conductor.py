@@ -234,7 +234,9 @@ class Conductor:
             self.progress.say(
                 f"felt     {row['fault_id']}, {row['at'] - row['last_ok_at']:.2f} s after it was last whole"
             )
-            if set(state.felt) == wanted:
+            # With steps, faults come one after the other: the phase opens with the first step.
+            first = set(next(iter(self.experiment.step_fault_ids.values()), wanted))
+            if state.phase in {"warmup", "steady"} and set(state.felt) >= first:
                 # It began with the first; the player holds it from when the last was felt.
                 begun_s, last_s = min(state.felt.values()), max(state.felt.values())
                 self._enter("fault", at=begun_s, planned_s=last_s - begun_s + self.experiment.timeline.fault_s)

@@ -13,6 +13,7 @@ from stormproof.spec.quantity import Duration, PositiveDuration, Rate, Share
 
 MAX_FAULTS = 8
 MAX_HYPOTHESES = 50
+MAX_STEPS = 12
 
 _Line = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=400, pattern=r"^[^\n\r]*\S[^\n\r]*$")]
 _Text = Annotated[str, StringConstraints(strict=True, max_length=4000)]
@@ -20,6 +21,7 @@ _Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Z
 _Whole = Annotated[int, Field(strict=True)]
 _Account = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{12}$")]
 _Clock = Annotated[str, StringConstraints(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+_Step = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _Zone = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
 
 
@@ -49,8 +51,21 @@ class TimelineFields(_Section):
     """How long each phase is meant to last."""
 
     steady: PositiveDuration = Field(description="Before the fault: what is normal.")
-    fault: PositiveDuration = Field(description="From when the fault is felt until it is taken back.")
+    fault: PositiveDuration | None = Field(
+        default=None,
+        description="From when the fault is felt until it is taken back; not with `steps`.",
+    )
     recovery: PositiveDuration = Field(description="After the fault.")
+
+
+class StepFields(_Section):
+    """One step of several: its faults are felt, in force together for a while, and undone before the next begins."""
+
+    name: _Step = Field(description="What claims call it: `during <name>`. Lower case, digits and hyphens; no phase.")
+    duration: PositiveDuration = Field(description="From when all its faults are felt until they are taken back.")
+    faults: list[dict[str, Any]] = Field(
+        min_length=1, max_length=MAX_FAULTS, description="What breaks in it, in this order; undone in the reverse one."
+    )
 
 
 class LimitsFields(_Section):
@@ -80,10 +95,17 @@ class ExperimentFields(_Section):
     tags: list[_Word] = Field(default=[], max_length=20, description="Words to select experiments by.")
     load: LoadFields
     timeline: TimelineFields
-    faults: list[dict[str, Any]] = Field(
+    faults: list[dict[str, Any]] | None = Field(
+        default=None,
         min_length=1,
         max_length=MAX_FAULTS,
-        description="What breaks, in this order; undone in the reverse one.",
+        description="What breaks, in this order; undone in the reverse one. Either this or steps.",
+    )
+    steps: list[StepFields] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_STEPS,
+        description="Several faults one after the other, instead of `faults` and `timeline.fault`.",
     )
     hypotheses: list[_Line] = Field(
         min_length=1,

@@ -84,22 +84,29 @@ class _Token:
     quoted: bool = False
 
 
-def parse_hypothesis(text: str, *, where: str = "") -> Claim:
-    """The claim that *text* makes; *where* is its `file:line`. Raises `HypothesisError`."""
+def parse_hypothesis(text: str, *, where: str = "", steps: Sequence[str] = ()) -> Claim:
+    """The claim that *text* makes; *where* is its `file:line`, *steps* what `during` may name beside the phases.
+
+    Raises `HypothesisError`.
+    """
     parser = Cursor(text, where)
-    return parse_reading(parser) if parser.peek() in STARTS else _parse_metric(parser)
+    return parse_reading(parser) if parser.peek() in STARTS else _parse_metric(parser, steps)
 
 
-def _parse_metric(parser: Cursor) -> Hypothesis:
+def _parse_metric(parser: Cursor, steps: Sequence[str]) -> Hypothesis:
     form, quantile = parser.metric(FORMS, beside=STARTS)
     endpoint = parser.qualifier("of", form.endpoint, form, lambda: parser.name("an endpoint"))
     zone = parser.qualifier("in", form.zone, form, parser.zone)
-    phase = parser.qualifier("during", form.phase, form, parser.phase)
+    phase = parser.qualifier("during", form.phase, form, lambda: parser.phase(steps))
+    if form.needs_part and endpoint is None and zone is None:
+        hint = f"for example: {form.example}"
+        parser.unexpected(f"`of <endpoint>` or `in zone <zone>` after `{form.name}`", ["of", "in"], hint=hint)
     op = parser.op()
     start = parser.position
     bound, relative = parser.bound(form)
     parser.end()
-    when = None if form.metric in WHOLE_RUN else Phase(phase) if phase else Phase.FAULT
+    step = phase if phase in steps else None
+    when = None if form.metric in WHOLE_RUN else Phase(phase) if phase and step is None else Phase.FAULT
     if relative and when is Phase.STEADY:
         parser.fail(start, "an absolute bound", "`x steady`", hint="steady compared with itself is always 1x")
     parser.refuse_empty_claims(start, op, bound, Unit.RATIO if relative else UNIT_OF[form.metric])
@@ -112,6 +119,7 @@ def _parse_metric(parser: Cursor) -> Hypothesis:
         endpoint=endpoint,
         zone=zone,
         phase=when,
+        step=step,
         relative_to_steady=relative,
         where=parser.where,
     )
@@ -159,7 +167,7 @@ def format_hypothesis(hypothesis: Claim) -> str:
     if hypothesis.zone is not None:
         parts.append(f"in zone {_quote(hypothesis.zone)}")
     if hypothesis.phase is not None:
-        parts.append(f"during {hypothesis.phase}")
+        parts.append(f"during {hypothesis.window}")
     parts += [hypothesis.op, format_bound(hypothesis.bound, hypothesis.unit)]
     return " ".join(parts)
 
@@ -296,12 +304,13 @@ class Cursor:
         self.word("zone")
         return self.name("the name of a zone")
 
-    def phase(self) -> str:
-        """One of the three phases."""
-        known = [phase.value for phase in Phase]
+    def phase(self, steps: Sequence[str] = ()) -> str:
+        """One of the three phases, or of the spec's steps."""
+        known = [*(phase.value for phase in Phase), *steps]
         word = self.peek()
         if word not in known:
-            self.unexpected(f"a phase: {', '.join(known)}", known)
+            what = "a phase or a step" if steps else "a phase"
+            self.unexpected(f"{what}: {', '.join(known)}", known)
         self.position += 1
         return word
 

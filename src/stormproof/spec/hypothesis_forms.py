@@ -26,6 +26,7 @@ class Form:
     zone: Qualifier = Qualifier.OPTIONAL
     phase: Qualifier = Qualifier.OPTIONAL
     relative: bool = True  # may be compared with the steady phase
+    needs_part: bool = False  # of an endpoint, in a zone, or both: of everything it says nothing
     stop: bool = False  # may stand in `stop_when`
     meaning: str
     example: str
@@ -80,8 +81,9 @@ FORMS: tuple[Form, ...] = (
     Form(
         metric=Metric.TRAFFIC_SHARE,
         words=("share", "of", "traffic"),
-        zone=Qualifier.REQUIRED,
-        meaning="share of the answered requests that the zone answered",
+        needs_part=True,
+        meaning="share of the answered requests that the zone answered (of the endpoint's, where both are named), "
+        "or that the endpoint had",
         example="share of traffic in zone b during fault <= 60%",
     ),
     Form(

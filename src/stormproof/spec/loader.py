@@ -24,9 +24,10 @@ from stormproof.model.experiment import (
     FaultRequest,
     Limits,
     Load,
+    Step,
     Timeline,
 )
-from stormproof.model.hypothesis import Claim, ReadingHypothesis
+from stormproof.model.hypothesis import Claim, Phase, ReadingHypothesis
 from stormproof.spec.document import Document, Location, dotted, read_document
 from stormproof.spec.fields import ELSEWHERE, ExperimentFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
@@ -37,7 +38,7 @@ from stormproof.spec.translate import nearest, validate
 from stormproof.spec.variable import resolve_variables, variables_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -106,6 +107,7 @@ def experiment_from(
     """The experiment that *document* describes; see `load_experiment`."""
     fields = validate(ExperimentFields, document.value, document, elsewhere=ELSEWHERE)
     _check_reliability(fields.reliability, document)
+    steps = _steps(fields, document, catalogue)
     experiment = Experiment(
         slug=slug_of(Path(document.file)),
         title=fields.title.strip(),
@@ -113,12 +115,16 @@ def experiment_from(
         load=_load(fields, document, check_files=check_files),
         timeline=Timeline(
             steady_s=fields.timeline.steady,
-            fault_s=fields.timeline.fault,
+            fault_s=fields.timeline.fault or sum(step.duration_s for step in steps),
             recovery_s=fields.timeline.recovery,
         ),
-        faults=tuple(_fault(item, index, document, catalogue) for index, item in enumerate(fields.faults)),
+        faults=tuple(fault for step in steps for fault in step.faults)
+        or _faults(fields.faults or [], ("faults",), document, catalogue),
+        steps=steps,
         hypotheses=tuple(
-            parse_hypothesis(text, where=document.where(("hypotheses", index)))
+            parse_hypothesis(
+                text, where=document.where(("hypotheses", index)), steps=tuple(step.name for step in steps)
+            )
             for index, text in enumerate(fields.hypotheses)
         ),
         stop_when=tuple(
@@ -212,10 +218,48 @@ def _load(fields: ExperimentFields, document: Document, *, check_files: bool) ->
     )
 
 
+def _steps(
+    fields: ExperimentFields, document: Document, catalogue: Mapping[str, type[BaseModel]] | None
+) -> tuple[Step, ...]:
+    """The steps; () without any, and then there are faults and `timeline.fault`: one way or the other, never both."""
+    if fields.steps is None:
+        if fields.faults is None:
+            raise _wrong(document, (), "the key `faults` (or `steps`)", "none")
+        if fields.timeline.fault is None:
+            raise _wrong(document, ("timeline",), "the key `fault`", "none")
+        return ()
+    for at, given in ((("faults",), fields.faults), (("timeline", "fault"), fields.timeline.fault)):
+        if given is not None:
+            raise _wrong(document, at, f"no `{at[-1]}` beside `steps`", "both", hint="each step has its own")
+    phases = [phase.value for phase in Phase]
+    seen: set[str] = set()
+    for index, step in enumerate(fields.steps):
+        if step.name in phases or step.name in seen:
+            got = f"`{step.name}`, {'a phase' if step.name in phases else 'again'}"
+            raise _wrong(document, ("steps", index, "name"), "a name of its own", got)
+        seen.add(step.name)
+    return tuple(
+        Step(
+            name=step.name,
+            duration_s=step.duration,
+            faults=_faults(step.faults, ("steps", index, "faults"), document, catalogue),
+        )
+        for index, step in enumerate(fields.steps)
+    )
+
+
+def _faults(
+    items: Sequence[Mapping[str, Any]],
+    at: Location,
+    document: Document,
+    catalogue: Mapping[str, type[BaseModel]] | None,
+) -> tuple[FaultRequest, ...]:
+    return tuple(_fault(item, (*at, index), document, catalogue) for index, item in enumerate(items))
+
+
 def _fault(
-    item: Mapping[str, Any], index: int, document: Document, catalogue: Mapping[str, type[BaseModel]] | None
+    item: Mapping[str, Any], at: Location, document: Document, catalogue: Mapping[str, type[BaseModel]] | None
 ) -> FaultRequest:
-    at: Location = ("faults", index)
     if len(item) != 1:
         got = f"{len(item)} keys: {', '.join(item)}"[:80] if item else "none"
         raise _wrong(document, at, "one fault with its arguments: `- az-loss: {zone: a}`", got)
@@ -279,7 +323,8 @@ def _check_together(experiment: Experiment, document: Document) -> None:
             f"{format_duration(total_s)} of warm-up and phases",
         )
     at_once = experiment.limits.faults_at_once
-    count = sum(len(fault.kinds) for fault in experiment.faults)
+    together = [step.faults for step in experiment.steps] or [experiment.faults]
+    count = max(sum(len(fault.kinds) for fault in faults) for faults in together)
     if count > at_once:
         raise _wrong(
             document,

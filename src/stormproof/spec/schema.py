@@ -30,7 +30,24 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         allowed = {"$ref": f"#/$defs/{name}"}
         value = allowed if arguments.get("required") else {"anyOf": [allowed, {"type": "null"}]}
         kinds.append({"type": "object", "required": [kind], "properties": {kind: value}, "additionalProperties": False})
+    definitions["StepFields"]["properties"]["faults"]["items"] = {"oneOf": kinds}
+    for optional in ("faults", "steps"):  # one or the other, and never null
+        field = schema["properties"][optional]
+        present = next(option for option in field.pop("anyOf") if option.get("type") != "null")
+        schema["properties"][optional] = {**present, **{key: value for key, value in field.items() if key != "default"}}
     schema["properties"]["faults"]["items"] = {"oneOf": kinds}
+    schema["oneOf"] = [
+        {
+            "required": ["faults"],
+            "not": {"required": ["steps"]},
+            "properties": {"timeline": {"required": ["fault"]}},
+        },
+        {
+            "required": ["steps"],
+            "not": {"required": ["faults"]},
+            "properties": {"timeline": {"not": {"required": ["fault"]}}},
+        },
+    ]
     if COMPOSITE in catalogue:
         _say_steps(definitions[f"fault:{COMPOSITE}"], [one for one in kinds if one["required"] != [COMPOSITE]])
     schema["properties"]["hypotheses"]["items"]["examples"] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -45,6 +45,7 @@ class _Judgement:
     confirmations: tuple[Confirmation, ...]
     checks: tuple[Check, ...]
     windows: Mapping[str, tuple[float, float]]
+    steps: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def assess(run: RunDirectory) -> Verdict:
@@ -65,6 +66,7 @@ def assess(run: RunDirectory) -> Verdict:
         confirmations=judgement.confirmations,
         checks=judgement.checks,
         windows=judgement.windows,
+        steps=judgement.steps,
         repeat=_repeat(about),
         run_id=str(about.get("run_id", "")),
         slug=str(about.get("slug", "")),
@@ -124,11 +126,11 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
     readings = read_lines(run.readings)
     last = float(samples["scheduled_at"].max()) if len(samples) else None
     events, torn = read_story(run.events)
-    timeline = read_timeline(events, last_scheduled_s=last)
+    timeline = read_timeline(events, last_scheduled_s=last, steps=experiment.step_fault_ids)
     whole = whole_check(events, torn, timeline)
     seen = Observations(
         samples=samples,
-        windows=timeline.windows,
+        windows={**timeline.windows, **timeline.steps},
         readings=readings,
         lost_zone=lost_zone(timeline),
         onset_slack_s=timeline.onset_slack_s,
@@ -161,6 +163,7 @@ def conclude(
         confirmations=timeline.confirmations,
         checks=checks,
         windows=timeline.windows,
+        steps=timeline.steps,
     )
 
 

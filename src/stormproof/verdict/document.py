@@ -28,6 +28,9 @@ def to_document(verdict: Verdict) -> dict[str, Any]:
     ]
     order = [phase.value for phase in Phase]
     fields["windows"] = {phase: list(fields["windows"][phase]) for phase in order if phase in fields["windows"]}
+    steps = fields.pop("steps")
+    if steps:
+        fields["steps"] = {name: list(window) for name, window in steps.items()}
     document = {"schema_version": fields.pop("schema_version"), **fields}
     return {key: _clean(value) for key, value in document.items()}
 
@@ -53,6 +56,7 @@ def from_document(document: dict[str, Any], *, where: str = "verdict.json") -> V
             confirmations=tuple(Confirmation(**confirmation) for confirmation in document["confirmations"]),
             checks=tuple(Check(**check) for check in document["checks"]),
             windows={phase: (float(start), float(end)) for phase, (start, end) in document["windows"].items()},
+            steps={name: (float(start), float(end)) for name, (start, end) in document.get("steps", {}).items()},
             repeat=document["repeat"],
             run_id=document["run_id"],
             slug=document["slug"],

@@ -13,7 +13,7 @@ import numpy as np
 
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_arrivals import arrivals_delayed, arrivals_flagged, arrivals_rejected, arrivals_stopped
-from stormproof.verdict.effect_instances import calls_refused, client_silent
+from stormproof.verdict.effect_instances import arrivals_refused, calls_refused, client_silent, release_served
 from stormproof.verdict.effect_pages import pages_failed
 from stormproof.verdict.effect_zone import zone_otherwise, zone_slowed
 from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
@@ -68,6 +68,8 @@ _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighti
     "arrivals-flagged": arrivals_flagged,
     "arrivals-stopped": arrivals_stopped,
     "calls-refused": calls_refused,
+    "arrivals-refused": arrivals_refused,
+    "release-served": release_served,
     "client-silent": client_silent,
     "pages-failed": pages_failed,
     "zone-slowed": zone_slowed,

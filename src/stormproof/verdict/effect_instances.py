@@ -10,6 +10,8 @@ import numpy as np
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
 
+REFUSED = (401, 403)
+
 if TYPE_CHECKING:
     from stormproof.model.verdict import Confirmation
 
@@ -69,3 +71,36 @@ def calls_refused(effect: Mapping[str, Any], confirmation: Confirmation, evidenc
         return Sighting(seen=False, reason=f"{client} asked nothing of {name} while the fault was in force")
     reason = f"{turned_away} of {total} calls of {name} by {client} were refused in the fault, none before"
     return Sighting(seen=turned_away == total, reason=reason)
+
+
+def arrivals_refused(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Sighting:
+    """The dependency refused (401, 403) each call of the effect's `clients` while it was in force, and no other's.
+
+    None of their calls was refused in the steady phase. A call that was under way at the onset is given time to settle.
+    """
+    clients, name = [str(client) for client in effect.get("clients", ())], effect.get("dependency")
+    if not clients or evidence.arrivals is None:
+        return Sighting(seen=False, reason="the effect names no client" if not clients else "no arrivals were recorded")
+    start_s, end_s = in_force(confirmation, evidence)
+    if end_s <= start_s:
+        return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
+    own = evidence.arrivals["canary"].astype(bool) | (evidence.arrivals["dependency"] != name)
+    arrivals = evidence.arrivals[~own]
+    at = arrivals["t_start_s"].to_numpy(dtype=np.float64)
+    theirs = np.isin(arrivals["client"].astype(str).to_numpy(), clients)
+    refused = np.isin(arrivals["status"].to_numpy(), REFUSED)
+    steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
+    before = int(np.count_nonzero(theirs & refused & (at >= steady_start) & (at < steady_end)))
+    during = (at >= start_s) & (at < end_s)
+    called, met = int(np.count_nonzero(theirs & during)), int(np.count_nonzero(theirs & during & refused))
+    others = int(np.count_nonzero(~theirs & during & refused))
+    reason = (
+        f"{met} of {called} calls of {name} by {', '.join(clients)} were refused, and {others} of others; "
+        f"{before} in the steady phase"
+    )
+    return Sighting(seen=called > 0 and met == called and others == 0 and before == 0, reason=reason)
+
+
+def release_served(effect: Mapping[str, Any], _: Confirmation, __: Evidence) -> Sighting:
+    """A release by itself breaks nothing: that every instance says it serves it, past the balancer, is all there is."""
+    return Sighting(seen=True, reason=f"release {effect.get('version')} was served; by itself it breaks nothing")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, require_columns
-from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Phase, ReadingHypothesis
+from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, ReadingHypothesis
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
 from stormproof.verdict.family import not_sure_enough
@@ -132,7 +132,7 @@ def _plain(value: float | None) -> float | None:
 
 def _rate_per_s(hypothesis: Hypothesis, seen: Observations) -> float:
     """Requests a second that the hypothesis is about, in its phase."""
-    window = seen.windows.get((hypothesis.phase or Phase.FAULT).value)
+    window = seen.windows.get(hypothesis.window)
     if window is None or not is_window(window):
         return 0.0
     return seen.requests(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone).rate_per_s

@@ -27,6 +27,7 @@ class Timeline:
     """A run as its events tell it; windows in Unix s."""
 
     windows: Mapping[str, tuple[float, float]]
+    steps: Mapping[str, tuple[float, float]]  # stretches of the fault phase in which all faults of a step were in force
     confirmations: tuple[Confirmation, ...]
     effects: Mapping[str, Mapping[str, Any]]  # fault_id → what the workload must show
     acted: Mapping[str, float]  # fault_id → Unix s: the instant after the act
@@ -43,8 +44,16 @@ class Timeline:
         return bool(self.confirmations)
 
 
-def read_timeline(events: Sequence[Event], *, last_scheduled_s: float | None = None) -> Timeline:
-    """The timeline of *events*; *last_scheduled_s* ends the load when no event does (the run was killed)."""
+def read_timeline(
+    events: Sequence[Event],
+    *,
+    last_scheduled_s: float | None = None,
+    steps: Mapping[str, Sequence[str]] | None = None,
+) -> Timeline:
+    """The timeline of *events*; *last_scheduled_s* ends the load when no event does (the run was killed).
+
+    *steps* maps each step of the spec to the ids of its faults.
+    """
     started, stopped = _first(events, names.LOAD_STARTED), _last(events, names.LOAD_STOPPED)
     abort = _abort(_first(events, names.ABORT))
     confirmations = tuple(_confirmation(fault_id, rows) for fault_id, rows in _by_fault(events).items())
@@ -57,6 +66,7 @@ def read_timeline(events: Sequence[Event], *, last_scheduled_s: float | None = N
             end_s=_end(events, stopped, abort, last_scheduled_s),
             confirmations=confirmations,
         ),
+        steps=_step_windows(events, confirmations, steps or {}, abort),
         confirmations=confirmations,
         denied=frozenset(
             str(row["fault_id"])
@@ -108,6 +118,23 @@ def _windows(
             Phase.RECOVERY.value: (gone_s, end_s),
         }
     )
+
+
+def _step_windows(
+    events: Sequence[Event],
+    confirmations: Sequence[Confirmation],
+    steps: Mapping[str, Sequence[str]],
+    abort: Abort | None,
+) -> dict[str, tuple[float, float]]:
+    """Each step from the onset of the last of its faults to the undo of the first; none where one was not felt."""
+    felt = {str(row["fault_id"]): _onset(row) for row in events if row["event"] == names.FAULT_FELT}
+    undone = {one.fault_id: one.undone_at for one in confirmations if one.undone_at is not None}
+    windows = {}
+    for step, ids in steps.items():
+        ends = [undone[one] for one in ids if one in undone] + ([abort.at_s] if abort else [])
+        if all(one in felt for one in ids) and ends:
+            windows[step] = (max(felt[one] for one in ids), min(ends))
+    return _drop_empty(windows)
 
 
 def _drop_empty(windows: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

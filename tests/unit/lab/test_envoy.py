@@ -163,3 +163,37 @@ def test_only_the_hardened_balancer_retries(tmp_path: Path) -> None:
 
     assert naive == []
     assert [conditions.split(",")[-1] for conditions in hardened] == ["reset", "reset-before-request"]
+
+
+@VARIANTS
+def test_the_health_checks_threshold_counts_error_answers_too(variant: Variant, tmp_path: Path) -> None:
+    """Without it Envoy ejects at the first answer that is not 200, whatever the threshold says."""
+    (check,) = next(values(bootstrap(topology(variant.name), variant, tmp_path), "health_checks"))
+
+    assert [{"start": 400, "end": 600}] == check["http_health_check"]["retriable_statuses"]
+    assert variant.balancer.unhealthy_threshold == check["unhealthy_threshold"]
+
+
+def test_hardened_fails_open_and_naive_closed(tmp_path: Path) -> None:
+    """Envoy's panic threshold: above 0 everybody is asked when too few are healthy; 0 never."""
+    found = {
+        variant.name: next(values(bootstrap(topology(variant.name), variant, tmp_path), "healthy_panic_threshold"))
+        for variant in (HARDENED, NAIVE)
+    }
+
+    assert {"hardened": {"value": 50}, "naive": {"value": 0}} == found
+
+
+@VARIANTS
+def test_the_environment_says_how_the_balancer_checks(variant: Variant, tmp_path: Path) -> None:
+    """What the theory of detection is made of is on record with the run."""
+    proxy = resolve(topology(variant.name), tmp_path).proxy
+    assert proxy is not None
+    assert proxy.health_check is not None
+
+    policy, check = variant.balancer, proxy.health_check
+    assert (policy.health_interval_s, policy.health_timeout_s) == (check.interval_s, check.timeout_s)
+    assert (policy.unhealthy_threshold, policy.healthy_threshold) == (
+        check.unhealthy_threshold,
+        check.healthy_threshold,
+    )

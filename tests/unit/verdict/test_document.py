@@ -23,6 +23,16 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert read_verdict(tmp_path / "verdict.json") == verdict
 
 
+def test_steps_are_written_where_there_are_any(tmp_path: Path) -> None:
+    """There and back with them; a run without has no such key, as before."""
+    verdict = assess(SyntheticRun().write(tmp_path / "run"))
+    stepped = replace(verdict, steps={"first": (1.0, 2.5)})
+
+    assert "steps" not in to_document(verdict)
+    assert {"first": [1.0, 2.5]} == to_document(stepped)["steps"]
+    assert stepped == from_document(to_document(stepped))
+
+
 def test_infinity_becomes_null(tmp_path: Path) -> None:
     """JSON has no infinity; the reason says it in words."""
     verdict = assess(SyntheticRun().write(tmp_path / "run"))
