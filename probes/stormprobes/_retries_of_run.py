@@ -7,11 +7,10 @@ the calls that began in the fault phase, and of all.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,10 @@ from stormprobes._run_arrivals import arrivals_of, phases_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["main", "retries_of_run"]
+__all__ = ["print_reading", "retries_of_run"]
 
 PROBE = "retry_with_jitter"
+BAD_INPUT = 65
 Identify = Callable[["pd.DataFrame"], dict[str, Any]]
 
 
@@ -70,17 +70,13 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print ``{"probe", "value"}`` of ``--run RUN_DIR [--dependency NAME]``; 66 when the record cannot be read."""
-    parser = argparse.ArgumentParser(prog=f"python -m stormprobes.{PROBE}", description=__doc__)
-    parser.add_argument("--run", required=True, metavar="RUN_DIR", help="a run directory of Stormproof")
-    parser.add_argument("--dependency", metavar="NAME", help="only this one")
-    options = parser.parse_args(arguments)
+def print_reading(run: str, dependency: str | None) -> int:
+    """Print ``{"probe", "value"}`` as JSON; 65 and one line when the record cannot be read."""
     try:
-        value = retries_of_run(options.run, options.dependency)
+        value = retries_of_run(run, dependency)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
-        return 66  # EX_NOINPUT
+        return BAD_INPUT
     json.dump({"probe": PROBE, "value": value}, sys.stdout, allow_nan=False)
     sys.stdout.write("\n")
     return 0

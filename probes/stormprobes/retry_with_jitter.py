@@ -10,7 +10,7 @@ decides anything. Reading (every key is always there):
 | base_s, multiplier, increment_s, cap_s | of the family, before jitter; None where the family has none or the data do not show it |
 | jitter | none, full, equal, decorrelated, additive, proportional, or other |
 | honours_retry_after, budget, breaker | True, False (it would have shown), None (not exercised, or it cannot be told) |
-| amplification, amplification_peak | arrivals per logical call, over all and in the busiest second |
+| amplification, amplification_peak | arrivals per logical call, over all; arrivals in the busiest second over calls a second |
 | synchrony | 0: retries of independent clients; 1: all in the same instant |
 | confidence | 0 … 1 for each of these |
 | candidates | what else explains the waits, with weights that sum to 1 |
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["identify_retries", "retry_with_jitter"]
 
+BAD_INPUT = 65
 MIXED = 0.45  # no confidence of a mixture of clients is above this
 
 
@@ -54,7 +55,8 @@ def retry_with_jitter(path: str, format: str | None = None, dependency: str | No
     from stormprobes.retries.source import read_arrivals
 
     arrivals, used = read_arrivals(path, format, dependency)
-    return identify_retries(arrivals) | {"source": {"path": str(path), "format": used}}
+    source = {"path": str(path), "format": used, "lines_skipped": int(arrivals.attrs.get("lines_skipped", 0))}
+    return identify_retries(arrivals) | {"source": source}
 
 
 def identify_retries(arrivals: pd.DataFrame) -> dict[str, Any]:
@@ -229,7 +231,37 @@ def _bounded(attempts: Attempts) -> Attempts:
     )
 
 
-if __name__ == "__main__":
-    from stormprobes._retries_of_run import main
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m stormprobes.retry_with_jitter FILE``: the reading as JSON; 65 and one line for a file that is none.
 
+    With ``--run RUN_DIR`` it is that of a run of Stormproof, a reading a dependency, as ``{"probe", "value"}``.
+    """
+    import argparse
+    import json
+    import sys
+
+    parser = argparse.ArgumentParser(prog="python -m stormprobes.retry_with_jitter", description="How clients retry.")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?")
+    source.add_argument("--run", metavar="RUN_DIR")
+    parser.add_argument("--format", default=None)
+    parser.add_argument("--dependency", default=None)
+    options = parser.parse_args(arguments)
+    if options.run is not None:
+        from stormprobes._retries_of_run import print_reading
+
+        return print_reading(options.run, options.dependency)
+    try:
+        reading = retry_with_jitter(options.file, options.format, options.dependency)
+    except OSError as error:
+        sys.stderr.write(f"{options.file}: expected a file to read, got: {error.strerror or error}\n")
+        return BAD_INPUT
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    sys.stdout.write(json.dumps(reading, allow_nan=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
     raise SystemExit(main())

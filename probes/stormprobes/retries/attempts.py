@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempts", "read_attempts", "retried_outcomes"]
 
-ROUND_DEADLINES_S = (2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
+ROUND_DEADLINES_S = (5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
 RETRIED_SHARE_MIN = 0.03  # an outcome that is followed by another try less often than this is not retried
 
 
@@ -54,11 +54,12 @@ def read_attempts(calls: Calls, *, until_s: float | None, waits_are_exact: bool)
     table = calls.table
     retried = retried_outcomes(calls)
     most = int(table["tries"].max()) if len(table) else 0
-    gave_up = table[table["last_failed"] & table["last_outcome"].map(retried).fillna(False).astype(bool)]
+    gave_up = table[table["last_failed"] & table["last_outcome"].isin([name for name, again in retried.items() if again])]
     if not any(retried.values()):
         gave_up = table[table["last_failed"]]
-    if until_s is not None:
+    if until_s is not None:  # the last calls before may have had some of the budget, and not all they wanted
         gave_up = gave_up[gave_up["start_s"] <= until_s]
+        gave_up = gave_up[gave_up["start_s"] <= gave_up["start_s"].quantile(0.5)]
     tries = gave_up["tries"].to_numpy()
     n_most = int(np.sum(tries == most))
     deadline_s = _deadline(gave_up, tries)

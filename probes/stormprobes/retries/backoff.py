@@ -19,6 +19,7 @@ from stormprobes.retries.fit_quality import quality
 from stormprobes.retries.model import DECORRELATED_FACTOR, Model, log_likelihood
 from stormprobes.retries.proportion import Proportion, proportion_of
 from stormprobes.retries.search import Fit, fit_models
+from stormprobes.retries.sharpness import sharpness
 
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
@@ -28,8 +29,12 @@ __all__ = ["Backoff", "Named", "UNKNOWN", "read_backoff"]
 WAITS_FITTED = 900
 LABEL_WEIGHT_MIN = 0.35  # below, no label is an answer
 NARROW_ADDITIVE_S = 0.015
+NARROW_ADDITIVE_FACTOR = 0.75
 SAME_VALUE = 0.1
+# U(0.1, 0.3) is 0.1 + U(0, 0.2) and is 0.2 ± 50 %: where nothing grows the data cannot tell, and people write the former.
+FIXED_PROPORTION_COST = 1.2
 LAST_WAIT_OUTLIERS = 0.5
+SURE_MIN = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ class Named:
     cap_s: float | None
     weight: float
     proportion: Proportion | None
+    width_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,8 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
     fits_well = quality(fits[0].model, some, range_s)
     named = _named(fits, waits_deep=int(some.nth.max()))
     sure = ceiling(calls) * fits_well * trust
-    answer = _answer(named, sure)
+    sharp = {name: sharpness(fits[0], some, range_s, name) for name in ("base", "multiplier", "increment", "cap")}
+    answer = _answer(named, sure, sharp)
     model = fits[0].model
     detail = {
         "lead": min(model.structure.lead, int(some.nth.max())),
@@ -145,7 +152,7 @@ def _in_words(model: Model, deepest: int) -> Named:
     weight, proportion = 0.0, None
     if kind == "proportional":
         proportion = proportion_of(values["ratio"], base, deepest)
-        weight = proportion.log_weight
+        weight = proportion.log_weight - (FIXED_PROPORTION_COST if family == "fixed" else 0.0)
         base /= 1 + proportion.plus
         increment = None if increment is None else increment / (1 + proportion.plus)
         if cap is not None and structure.cap == "before":
@@ -161,10 +168,11 @@ def _in_words(model: Model, deepest: int) -> Named:
         cap_s=cap,
         weight=weight,
         proportion=proportion,
+        width_s=values.get("width", base),
     )
 
 
-def _answer(named: list[Named], sure: float) -> dict[str, Any]:
+def _answer(named: list[Named], sure: float, sharp: Mapping[str, float]) -> dict[str, Any]:
     families, jitters = _shares(named, "family"), _shares(named, "jitter")
     family, family_weight = max(families.items(), key=lambda item: item[1])
     kind, kind_weight = max(jitters.items(), key=lambda item: item[1])
@@ -172,12 +180,14 @@ def _answer(named: list[Named], sure: float) -> dict[str, Any]:
     confidence = {
         "family": family_weight * sure,
         "jitter": kind_weight * sure * _jitter_factor(best),
-        "base_s": _agreement(named, best, "base_s") * sure * (best.proportion.certainty if best.proportion else 1.0),
-        "multiplier": _agreement(named, best, "multiplier") * sure if best.multiplier else 0.0,
-        "increment_s": _agreement(named, best, "increment_s") * sure if best.increment_s else 0.0,
-        "cap_s": _agreement(named, best, "cap_s") * sure if best.cap_s else 0.0,
+        "base_s": _agreement(named, best, "base_s") * (best.proportion.certainty if best.proportion else 1.0),
+        "multiplier": _agreement(named, best, "multiplier") if best.multiplier else 0.0,
+        "increment_s": _agreement(named, best, "increment_s") if best.increment_s else 0.0,
+        "cap_s": _agreement(named, best, "cap_s") if best.cap_s else 0.0,
     }
-    known = sure * family_weight >= LABEL_WEIGHT_MIN
+    for name, parameter in (("base_s", "base"), ("multiplier", "multiplier"), ("increment_s", "increment"), ("cap_s", "cap")):
+        confidence[name] *= sure * sharp[parameter]
+    known = family_weight >= LABEL_WEIGHT_MIN and sure > SURE_MIN
     jitter_known = sure * kind_weight >= LABEL_WEIGHT_MIN and kind != "other"
     capped = best.cap_s is not None and _agreement(named, best, "cap_s") > 0.5
     if family == "other":
@@ -219,7 +229,7 @@ def _agreement(named: list[Named], best: Named, attribute: str) -> float:
 
 def _jitter_factor(best: Named) -> float:
     """A random part hardly wider than the overhead may be the overhead."""
-    return 1.0
+    return NARROW_ADDITIVE_FACTOR if best.jitter == "additive" and best.width_s < NARROW_ADDITIVE_S else 1.0
 
 
 def _jitter_parameter(model: Model, named: Named) -> dict[str, float] | None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stormprobes.retries import jitter
-from stormprobes.retries.model import EARLY_S, OUTLIERS, Model, edges, log_likelihood
+from stormprobes.retries.model import EARLY_S, OUTLIERS, TAIL, Model, edges, log_likelihood
 
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
@@ -27,6 +27,7 @@ WIDE_S = 0.02  # a random part narrower than this is compared by outliers only: 
 DISTANCE_MAX = 0.09  # below this, a difference may be significant and does not matter
 P_MIN = 1e-3
 OUTLIERS_MAX = 0.04
+CROWD_MAX_S = 0.015  # what a crowd adds has no shape that we know
 CORRELATION_MAX = 0.25
 
 
@@ -36,7 +37,9 @@ def quality(model: Model, waits: Waits, range_s: float) -> float:
     outliers = 1.0 - float(likely.mean())
     found = 1.0 if outliers <= OUTLIERS_MAX else max(0.1, 1.0 - 3.0 * (outliers - OUTLIERS_MAX))
     found *= _shape_quality(model, waits)
-    if model.structure.jitter not in {"none", "decorrelated", "other:polly"}:
+    low, high = edges(model, waits)
+    wide = float(np.median(high - low)) > WIDE_S
+    if wide and model.structure.jitter not in {"none", "decorrelated", "other:polly"}:
         found *= _independence(waits)
     return float(found)
 
@@ -58,7 +61,7 @@ def draw(model: Model, waits: Waits, rng: np.random.Generator) -> Floats:
     if model.structure.cap == "after":
         drawn = np.minimum(drawn, model.values["cap"] + model.values.get("offset", 0.0))
     v = np.clip(rng.random(len(low)), 1e-6, 1 - 1e-4)
-    overhead = (model.values["overhead"] + waits.crowd_s) * (v / (1 - v)) ** 0.25 - EARLY_S
+    overhead = (model.values["overhead"] + waits.crowd_s) * (v / (1 - v)) ** (1 / TAIL) - EARLY_S
     return np.asarray(drawn + overhead + model.values["delay"])
 
 
@@ -73,6 +76,8 @@ def _shape_quality(model: Model, waits: Waits) -> float:
     for nth in depths:
         here = waits.nth == nth
         if float(np.median(high[here] - low[here])) < WIDE_S and model.structure.jitter != "other:polly":
+            continue
+        if float(np.median(waits.crowd_s[here])) > CROWD_MAX_S:
             continue
         distance = _distance(waits.wait_s[here], drawn[:, here].ravel())
         p = float(kstwobign.sf(distance * np.sqrt(here.sum()))) * len(depths)

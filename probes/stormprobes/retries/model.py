@@ -19,7 +19,7 @@ from stormprobes.retries import jitter, schedule
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf"]
+__all__ = ["Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf", "TAIL"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +27,7 @@ EARLY_S = 0.001  # a timer may fire this much before its time
 OVERHEAD_S = 0.0024  # median of the overhead, from −EARLY_S: 1.4 ms after the nominal time, measured on many clients
 DELAY_S = 0.001  # spread of the delay between machines, around 0
 OVERHEAD_SPREAD = 0.6  # of the logarithm of that median between machines
+TAIL = 3.0  # the exponent of the log-logistic: a process that is descheduled comes ten spreads late once in a thousand
 OUTLIERS = 0.01
 NARROW_S = 0.0002  # below this a uniform part is a point
 DECORRELATED_FACTOR = 3.0
@@ -78,18 +79,17 @@ class Model:
 
 def overhead_cdf(x: Floats, scale: Floats) -> Floats:
     """P(overhead ≤ x); x is seconds after the nominal instant."""
-    y = np.maximum(0.0, x + EARLY_S) / scale
-    y *= y
-    y *= y
-    return np.asarray(y / (1.0 + y))
+    z = np.maximum(0.0, x + EARLY_S) / scale
+    cube = z * z * z
+    return np.asarray(cube / (1.0 + cube))
 
 
 def overhead_pdf(x: Floats, scale: Floats) -> Floats:
     """Density of the overhead, per second."""
     z = np.maximum(0.0, x + EARLY_S) / scale
-    cube = z * z * z
-    denominator = 1.0 + cube * z
-    return np.asarray(4.0 * cube / (denominator * denominator * scale))
+    square = z * z
+    denominator = 1.0 + square * z
+    return np.asarray(TAIL * square / (denominator * denominator * scale))
 
 
 def edges(model: Model, waits: Waits) -> tuple[Floats, Floats]:

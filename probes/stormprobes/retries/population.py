@@ -40,7 +40,7 @@ def population_of(calls: Calls, *, changes: bool) -> Population:
         notes.append(f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged")
     retried = retried_outcomes(calls)
     table = calls.table[calls.table["last_failed"]]
-    table = table[table["last_outcome"].map(retried).fillna(False).astype(bool)]
+    table = table[table["last_outcome"].isin([name for name, again in retried.items() if again])]
     tries = table["tries"].to_numpy()
     if not changes and len(tries) >= GAVE_UP_MIN:
         values, counts = np.unique(tries, return_counts=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +30,7 @@ from stormprobes.retries.model import (
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Fit", "Levels", "fit_models", "levels"]
+__all__ = ["Fit", "Levels", "fit_models", "levels", "scored"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +42,9 @@ OVERHEAD_MAX_S = 0.05
 WAIT_MIN_S = 0.004
 WIDTH_MIN_S = 0.0085
 POWER_WIDTH_MIN_S = 0.06  # a U² of less looks like the tail of the overhead
-RATIO_MAX = 0.975
+RATIO_MAX = 0.955  # ±2.3 %
+WIDTH_OVERHEADS_MIN = 3.0  # an additive part narrower than so many spreads of the overhead is part of it
+CROWD_SHARE = 0.6
 MULTIPLIER_MIN = 1.08
 INCREMENT_SHARE_MIN = 0.05  # of the base: below, a wait that grows is one that does not
 _STEP = {"base": 0.03, "multiplier": 0.03, "increment": 0.05, "cap": 0.03, "width": 0.06, "offset": 0.01}
@@ -67,12 +69,13 @@ class Levels:
     high: Floats
     spread: Floats
     crowd_s: Floats
+    top: Floats  # the 97 % quantile as it is: where a cap cuts, it is the cap
 
 
 def levels(waits: Waits) -> Levels:
     """Robust ends of the waits at each retry: the 3 % and 97 % quantiles, stretched as for a uniform."""
     deepest = int(waits.nth.max())
-    found = np.full((5, deepest), np.nan)
+    found = np.full((6, deepest), np.nan)
     count = np.zeros(deepest, dtype=np.int64)
     for nth in range(1, deepest + 1):
         here = waits.wait_s[waits.nth == nth]
@@ -81,14 +84,14 @@ def levels(waits: Waits) -> Levels:
             low, middle, high = np.quantile(here, [0.03, 0.5, 0.97])
             stretch = (high - low) * 0.03 / 0.94
             overhead = OVERHEAD_S - EARLY_S
-            found[:, nth - 1] = (low - stretch, middle - overhead, high + stretch - overhead, high - low, 0.0)
-            found[4, nth - 1] = np.median(waits.crowd_s[waits.nth == nth])
+            found[:, nth - 1] = (low - stretch, middle - overhead, high + stretch - overhead, high - low, 0.0, 0.0)
+            found[4:, nth - 1] = np.median(waits.crowd_s[waits.nth == nth]), high - overhead
     known = ~np.isnan(found[0])
     for row in found:  # a retry that nobody was seen at takes its neighbour's level
         row[~known] = np.interp(np.flatnonzero(~known), np.flatnonzero(known), row[known])
     low, middle, high = np.maximum(found[:3], 1e-4)
     low, high = np.minimum(low, middle), np.maximum(high, middle)
-    return Levels(count=count, low=low, middle=middle, high=high, spread=found[3], crowd_s=found[4])
+    return Levels(count=count, low=low, middle=middle, high=high, spread=found[3], crowd_s=found[4], top=found[5])
 
 
 def fit_models(waits: Waits) -> list[Fit]:
@@ -96,8 +99,9 @@ def fit_models(waits: Waits) -> list[Fit]:
     seen = levels(waits)
     range_s = max(1.0, 2.0 * float(np.quantile(waits.wait_s, 0.995)))
     few = waits.thinned(max(8, GUESS_WAITS * waits.calls // max(1, len(waits))))
+    crowd_s = _crowd(waits)
     best_of: dict[Structure, Fit] = {}
-    guesses = (_scored(g, few, range_s) for g in _guesses(seen, waits) if _is_possible(g.structure, g.values))
+    guesses = (scored(g, few, range_s) for g in _guesses(seen, waits) if _is_possible(g.structure, g.values, crowd_s))
     for guess in sorted(guesses, key=_by_score, reverse=True):
         best_of.setdefault(guess.model.structure, guess)
     fitted = [_fitted(fit, waits, range_s) for fit in list(best_of.values())[:FITTED_MAX]]
@@ -108,7 +112,8 @@ def _by_score(fit: Fit) -> float:
     return fit.score
 
 
-def _scored(model: Model, waits: Waits, range_s: float) -> Fit:
+def scored(model: Model, waits: Waits, range_s: float) -> Fit:
+    """*model* with its score on *waits*."""
     per_wait = log_likelihood(model, waits, range_s)
     temper = (TOTAL_WAITS_FULL / max(TOTAL_WAITS_FULL, len(waits))) ** 0.5
     overhead = np.log(model.values["overhead"] / OVERHEAD_S) / OVERHEAD_SPREAD
@@ -125,14 +130,15 @@ def _fitted(guess: Fit, waits: Waits, range_s: float) -> Fit:
 
     structure = guess.model.structure
     names = structure.parameters
-    guess = _scored(guess.model, waits, range_s)
+    crowd_s = _crowd(waits)
+    guess = scored(guess.model, waits, range_s)
     start = _to_plane(guess.model)
     steps = np.array([_STEP.get(name, 0.3) for name in names])
     simplex = np.vstack([start, start + np.diag(steps)])
 
     def cost(point: Floats) -> float:
-        model = _from_plane(structure, point)
-        return 1e12 if model is None else -_scored(model, waits, range_s).score
+        model = _from_plane(structure, point, crowd_s)
+        return 1e12 if model is None else -scored(model, waits, range_s).score
 
     found = minimize(
         cost,
@@ -140,8 +146,8 @@ def _fitted(guess: Fit, waits: Waits, range_s: float) -> Fit:
         method="Nelder-Mead",
         options={"initial_simplex": simplex, "maxfev": 30 + 30 * len(names), "xatol": 1e-3, "fatol": 0.02},
     )
-    model = _from_plane(structure, found.x)
-    better = None if model is None else _scored(model, waits, range_s)
+    model = _from_plane(structure, found.x, crowd_s)
+    better = None if model is None else scored(model, waits, range_s)
     return better if better is not None and better.score > guess.score else guess
 
 
@@ -165,23 +171,31 @@ def _value(name: str, x: float) -> float:
     return float(1 / (1 + np.exp(-x)) if name == "ratio" else np.exp(x))
 
 
-def _from_plane(structure: Structure, point: Floats) -> Model | None:
+def _crowd(waits: Waits) -> float:
+    return float(np.quantile(waits.crowd_s, 0.9))
+
+
+def _from_plane(structure: Structure, point: Floats, crowd_s: float) -> Model | None:
     if np.any(np.abs(point) > 12):
         return None
     values = {name: _value(name, float(x)) for name, x in zip(structure.parameters, point, strict=True)}
-    return Model(structure=structure, values=values) if _is_possible(structure, values) else None
+    return Model(structure=structure, values=values) if _is_possible(structure, values, crowd_s) else None
 
 
-def _is_possible(structure: Structure, values: Mapping[str, float]) -> bool:
+def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: float) -> bool:
     """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape."""
+    base = values.get("base", 1.0)
+    width_min_s = POWER_WIDTH_MIN_S if structure.jitter == "additive:2" else WIDTH_MIN_S
+    width_min_s = max(width_min_s, WIDTH_OVERHEADS_MIN * (values["overhead"] + CROWD_SHARE * crowd_s))
     return (
         MULTIPLIER_MIN <= values.get("multiplier", 2.0) <= 20
-        and values.get("increment", 1.0) >= INCREMENT_SHARE_MIN * values.get("base", 1.0)
+        and values.get("increment", 1.0) >= INCREMENT_SHARE_MIN * base
         and values["overhead"] <= OVERHEAD_MAX_S
         and values["delay"] > -1.5 * EARLY_S
-        and values.get("base", 1.0) >= WAIT_MIN_S
-        and values.get("width", 1.0) >= (POWER_WIDTH_MIN_S if structure.jitter == "additive:2" else WIDTH_MIN_S)
+        and base >= WAIT_MIN_S
+        and values.get("width", 1.0) >= width_min_s
         and values.get("ratio", 0.5) <= RATIO_MAX
+        and values.get("cap", base) >= 0.99 * base
     )
 
 
@@ -228,7 +242,7 @@ def _for_jitter(seen: Levels, name: str, lead: int, is_first_exact: bool, offset
     if kind == "none":
         ceiling = middle
     elif kind == "proportional":
-        values["ratio"] = float(np.clip(np.average(low / high, weights=weight * high), 0.05, 0.97))
+        values["ratio"] = float(np.clip(np.average(low / high, weights=weight * high), 0.05, RATIO_MAX))
     elif kind == "additive":
         ceiling = np.maximum(low, 1e-3)
         values["width"] = float(max(POWER_WIDTH_MIN_S if case == "2" else WIDTH_MIN_S, np.average(high - low, weights=weight)))
@@ -259,10 +273,11 @@ def _decorrelated(seen: Levels, lead: int, is_first_exact: bool) -> Iterator[Mod
         return
     first = float(seen.middle[lead] if is_first_exact else seen.low[lead])
     for base in {first, float(seen.high[lead]) / DECORRELATED_FACTOR} if not is_first_exact else {first}:
-        for cap in ("none", "after"):
-            structure = Structure(family="fixed", jitter="decorrelated", cap=cap, lead=lead, is_first_exact=is_first_exact)
-            values = {"base": base, "overhead": OVERHEAD_S, "delay": 0.0}
-            yield Model(structure=structure, values=values | ({"cap": float(seen.high.max())} if cap != "none" else {}))
+        values = {"base": base, "overhead": OVERHEAD_S, "delay": 0.0}
+        structure = Structure(family="fixed", jitter="decorrelated", lead=lead, is_first_exact=is_first_exact)
+        yield Model(structure=structure, values=values)
+        for cap in {float(seen.high.max()), float(seen.top.max())}:
+            yield Model(structure=replace(structure, cap="after"), values=values | {"cap": cap})
 
 
 def _polly(seen: Levels, lead: int) -> Iterator[Model]:
@@ -274,7 +289,7 @@ def _polly(seen: Levels, lead: int) -> Iterator[Model]:
         for cap in ("none", "after"):
             values = {"base": float(base), "overhead": OVERHEAD_S, "delay": 0.0}
             if cap == "after":
-                values["cap"] = float(np.median(seen.middle[seen.middle > 0.8 * seen.middle.max()]))
+                values["cap"] = float(seen.top.max())
                 if shape[-1, -1] * base < 1.05 * values["cap"]:
                     continue
             yield Model(structure=Structure(family="fixed", jitter="other:polly", cap=cap, lead=lead), values=values)

@@ -1,7 +1,7 @@
 """What retries do to the dependency: amplification and synchrony.
 
-**Amplification**: arrivals per logical call, over all, and in the second in which most arrivals came (arrivals of that second per
-call that has any in it).
+**Amplification**: arrivals per logical call, over all; and at the peak, arrivals in the second in which most came, over
+calls that begin in a second on average (from the first call to the last, at least one second).
 
 **Synchrony**, 0 … 1: how much of the retry traffic falls into the same instants, beyond what independent clients would
 show. A wave is the k-th retries of all calls; S_k is the share of wave k in its densest 100 ms; E_k is the same share expected
@@ -49,18 +49,18 @@ def read_traffic(calls: Calls) -> Traffic:
     """Of the calls as they are grouped."""
     rows = calls.rows
     starts = rows["t_start_s"].to_numpy()
-    order = np.argsort(starts, kind="stable")
-    ordered = starts[order]
+    ordered = np.sort(starts)
     reach = np.searchsorted(ordered, ordered + 1.0, side="left") - np.arange(len(ordered))
-    at = int(np.argmax(reach))
-    busiest = rows["call"].to_numpy()[order][at : at + int(reach[at])]
+    peak = int(reach.max())
+    begun = calls.table["start_s"]
+    calls_per_s = calls.count / max(1.0, float(begun.max() - begun.min()))
     waves = [(int(n), group["t_start_s"].to_numpy()) for n, group in rows[rows["nth"] > 1].groupby("nth", sort=True)]
     span_s = max(WINDOW_S, float(ordered[-1] - ordered[0]))
     synchrony, share_max = synchrony_of([times for _, times in waves], span_s)
     return Traffic(
         amplification=len(rows) / max(1, calls.count),
-        amplification_peak=len(busiest) / len(np.unique(busiest)),
-        arrivals_peak_per_s=int(reach[at]),
+        amplification_peak=peak / calls_per_s,
+        arrivals_peak_per_s=peak,
         synchrony=synchrony,
         wave_share_max=share_max,
         retries=int(np.sum(rows["nth"] > 1)),

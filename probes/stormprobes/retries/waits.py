@@ -22,9 +22,10 @@ __all__ = ["Waits", "measure"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-CROWD_WITHIN_S = 0.01
-CROWD_MIN = 5  # so many at once are an ordinary coincidence
-CROWD_DELAY_S = 0.0004  # a request that is served before mine, with its connection
+CROWD_FAILED_S = 0.01
+CROWD_BACK_S = 0.05
+CROWD_MIN = 8  # so many at once are an ordinary coincidence
+CROWD_DELAY_S = 0.0006  # a request that is served before mine, with its connection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,21 +105,26 @@ def measure(calls: Calls) -> Waits:
         previous_s=previous,
         outcome=outcome,
         retry_after_s=rows["retry_after_s"].to_numpy(dtype=np.float64)[at],
-        crowd_s=_crowd_delay(end[at], nth[at]),
+        crowd_s=_crowd_delay(end[at], start[at + 1], nth[at]),
         is_offset=is_offset,
         timeout_s=timeout_s,
     )
 
 
-def _crowd_delay(end_s: Floats, nth: Ints) -> Floats:
-    """Seconds by which those that failed in the same instant may delay each other, a wait.
+def _crowd_delay(end_s: Floats, next_s: Floats, nth: Ints) -> Floats:
+    """Seconds by which those that failed in the same instant, and come back together, may delay each other, a wait.
 
     A fleet that is released at once is served one after the other, and opens its connections in the first wave: the
     later the wave, the smaller the effect.
     """
-    ordered = np.sort(end_s)
-    near = np.searchsorted(ordered, end_s + CROWD_WITHIN_S) - np.searchsorted(ordered, end_s - CROWD_WITHIN_S)
+    near = np.minimum(_neighbours(end_s, CROWD_FAILED_S), _neighbours(next_s, CROWD_BACK_S))
     return np.asarray(CROWD_DELAY_S * np.maximum(0, near - CROWD_MIN) * np.exp2(1.0 - np.minimum(nth, 12)))
+
+
+def _neighbours(instants: Floats, within_s: float) -> Ints:
+    """How many of *instants* are at most *within_s* away, a row; itself included."""
+    ordered = np.sort(instants)
+    return np.asarray(np.searchsorted(ordered, instants + within_s) - np.searchsorted(ordered, instants - within_s))
 
 
 def _ends_are_the_clients(hangs: pd.DataFrame) -> bool:

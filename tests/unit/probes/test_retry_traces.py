@@ -1,0 +1,103 @@
+"""The estimator against recordings of real client libraries: the public score, on a part; `bench/retry_traces.py` has all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stormprobes.retry_with_jitter import identify_retries
+from support.retry_traces import CONFIDENT, LABELS, Mark, marks, names, some_calls, trace
+
+SHARE_RIGHT_MIN = 0.95
+SHARE_CONFIDENT_MIN = 0.8
+EVERY = 4  # a quarter of the traces, another one than the neighbours in the alphabet
+
+
+@pytest.fixture(scope="module")
+def readings() -> dict[str, dict[str, Any]]:
+    """A reading of every fourth trace."""
+    return {name: identify_retries(trace(name)) for name in names()[1::EVERY]}
+
+
+@pytest.fixture(scope="module")
+def scored(readings: dict[str, dict[str, Any]]) -> list[Mark]:
+    """Every answer of them, held against the truth."""
+    return [mark for name, reading in readings.items() for mark in marks(name, reading)]
+
+
+@pytest.mark.parametrize("key", [*LABELS, "base_s", "multiplier", "cap_s"])
+def test_answers_are_right(scored: list[Mark], key: str) -> None:
+    """95 % of the labels, and of the values within 15 % of the truth where it has them (one may miss of few)."""
+    found = [mark for mark in scored if mark.key == key]
+    wrong = [mark for mark in found if not mark.is_right]
+
+    assert len(found) >= 8
+    assert len(wrong) <= max(1, (1 - SHARE_RIGHT_MIN) * len(found)), wrong
+
+
+def test_no_confident_answer_is_wrong(scored: list[Mark]) -> None:
+    """An answer with a confidence of 0.9 or more is right, always."""
+    assert [] == [mark for mark in scored if mark.confidence >= CONFIDENT and not mark.is_right]
+
+
+def test_most_right_labels_are_confident(scored: list[Mark]) -> None:
+    """Abstaining is no way to be right: four in five right labels carry 0.9 or more."""
+    right = [mark for mark in scored if mark.is_right and mark.key in LABELS]
+
+    assert SHARE_CONFIDENT_MIN <= sum(mark.confidence >= CONFIDENT for mark in right) / len(right)
+
+
+def test_every_reading_has_every_key(readings: dict[str, dict[str, Any]]) -> None:
+    """Whatever came in, the keys are the same, confidences are shares, and families and jitters are of the list."""
+    keys = {frozenset(reading) for reading in readings.values()}
+    confidences = {frozenset(reading["confidence"]) for reading in readings.values()}
+
+    assert 1 == len(keys)
+    assert 1 == len(confidences)
+    for reading in readings.values():
+        assert all(0 <= value <= 1 for value in reading["confidence"].values())
+        assert reading["family"] in {
+            "none", "immediate", "fixed", "linear", "quadratic", "fibonacci", "exponential", "other",
+        }  # fmt: skip
+        assert reading["jitter"] in {"none", "full", "equal", "decorrelated", "additive", "proportional", "other"}
+
+
+@pytest.mark.parametrize(
+    "name", ["tenacity_exponential", "cockatiel_full", "grpcio_policy", "py_retry_linear", "got_default", "haproxy_l7"]
+)
+def test_fewer_calls_never_raise_a_confidence(name: str) -> None:
+    """Each confidence of 100, 30, 10 and 3 calls is at most that of more of the same calls."""
+    whole = trace(name)
+    readings = [identify_retries(some_calls(whole, calls)) for calls in (200, 100, 30, 10, 3)]
+    for more, fewer in zip(readings, readings[1:], strict=False):
+        risen = {
+            key: (value, more["confidence"][key])
+            for key, value in fewer["confidence"].items()
+            if value > more["confidence"][key]
+        }
+
+        assert {} == risen, (name, more["n_ops"], fewer["n_ops"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("tenacity_exponential", "cockatiel_half"),
+        ("tenacity_exponential", "tenacity_fixed"),
+        ("cockatiel_full", "redis_equal"),
+        ("urllib3_exp", "openai_6"),
+        ("axios_retry_linear", "axios_retry_exp"),
+    ],
+)
+def test_two_libraries_in_one_trace_are_not_one_client(first: str, second: str) -> None:
+    """Merged traces give "other", or no confidence, for back-off and jitter alike."""
+    import pandas as pd
+
+    other = trace(second)
+    other["op"] = other["op"] + "-b"
+    other["client"] = other["client"] + "-b"
+    reading = identify_retries(pd.concat([trace(first), other]))
+
+    for key in ("family", "jitter"):
+        assert reading[key] == "other" or reading["confidence"][key] < 0.6, (key, reading[key], reading["confidence"])
