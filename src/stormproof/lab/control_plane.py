@@ -29,6 +29,7 @@ from stormproof.lab.topology import (
 )
 
 _WATCH_EVERY_S = 0.02
+_STOPS = "stormproof_stops"  # an attribute of ours on moto's instances
 
 
 def main(topology_file: str) -> None:
@@ -40,6 +41,7 @@ def main(topology_file: str) -> None:
     topology = Topology.from_document(json.loads(Path(topology_file).read_bytes()))
     healthy: dict[str, bool] = {}
     _tell_the_truth_about_health(healthy)
+    _count_stops()
     _serve(topology)
     seed(topology)
     threading.Thread(target=_watch, args=(topology,), daemon=True, name="watch").start()
@@ -162,8 +164,11 @@ def _start_instances(ec2: Any, topology: Topology, subnets: dict[str, str]) -> N
         moto_instances.random_instance_id = invent
 
 
-def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
-    """Every instance of the lab, its state and whether its subnet's ACL cuts it off, read from moto's memory."""
+def _states(topology: Topology) -> Iterator[tuple[str, str, bool, int]]:
+    """Every instance of the lab, its state, whether its subnet's ACL cuts it off, and how often it was stopped so far.
+
+    Read from moto's memory.
+    """
     from moto.ec2.models import ec2_backends
 
     backend = ec2_backends[ACCOUNT][REGION]
@@ -171,7 +176,7 @@ def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
     for instance in topology.instances:
         found = backend.get_instance_by_id(instance.id)
         state = str(found.state) if found is not None else "terminated"
-        yield instance.id, state, found is not None and found.subnet_id in closed
+        yield instance.id, state, found is not None and found.subnet_id in closed, getattr(found, _STOPS, 0)
 
 
 def _closed_subnets(backend: Any) -> set[str]:
@@ -196,17 +201,35 @@ def _entry(row: Any) -> AclEntry:
 
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
-    known: dict[str, tuple[str, bool]] = {}
+    known: dict[str, tuple[str, bool, int]] = {}
     first = True
     while True:
-        for instance, state, cut_off in _states(topology):
-            if known.get(instance) != (state, cut_off):
-                known[instance] = (state, cut_off)
-                _say({"instance": instance, "state": state, "cut_off": cut_off})
+        for instance, state, cut_off, stops in _states(topology):
+            before = known.get(instance)
+            if before == (state, cut_off, stops):
+                continue
+            known[instance] = (state, cut_off, stops)
+            if before is not None and stops > before[2] and before[0] == state == "running":
+                # Stopped and started between two looks: its process has died all the same.
+                _say({"instance": instance, "state": "stopped", "cut_off": cut_off})
+            _say({"instance": instance, "state": state, "cut_off": cut_off})
         if first:
             first = False
             _say({"ready": True})
         time.sleep(_WATCH_EVERY_S)
+
+
+def _count_stops() -> None:
+    """Have moto remember how often each instance was stopped: a look now and then sees only what it is by then."""
+    from moto.ec2.models.instances import Instance
+
+    from_moto = Instance.stop
+
+    def stop(self: Any) -> Any:
+        setattr(self, _STOPS, getattr(self, _STOPS, 0) + 1)
+        return from_moto(self)
+
+    Instance.stop = stop
 
 
 def _tell_the_truth_about_health(healthy: dict[str, bool]) -> None:
