@@ -128,6 +128,17 @@ def test_stopping_an_instance_in_ec2_kills_a_process(whole_lab: RunningLab) -> N
     until(lambda: target_state(whole_lab, victim.id) == "healthy")
 
 
+def test_a_stop_and_start_at_once_is_not_missed(whole_lab: RunningLab) -> None:
+    """Faster than the lab looks: the process has died all the same, and another one serves."""
+    victim = whole_lab.environment.zones["a"][0]
+    before = instance(whole_lab, victim.id)["pid"]
+    ec2 = whole_lab.client("ec2")
+    ec2.stop_instances(InstanceIds=[victim.id])
+    ec2.start_instances(InstanceIds=[victim.id])
+
+    until(lambda: instance(whole_lab, victim.id)["pid"] not in (before, None))
+
+
 def test_elb_repeats_the_balancer_not_moto(whole_lab: RunningLab) -> None:
     """A target whose process hangs is `running` in EC2 and unhealthy in ELB: health is what Envoy says."""
     victim = whole_lab.environment.zones["b"][0]

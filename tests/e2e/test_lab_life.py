@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from stormproof.errors import LabError
 from stormproof.lab import control
 from stormproof.lab.processes import Owner, ProcessIdentity
 from stormproof.lab.state import SUPERVISOR, LabFolder, read_record
+from support.command import ROOT, started
 from support.lab import private_folder, until
 
 pytestmark = pytest.mark.lab
@@ -48,7 +50,7 @@ def test_down_leaves_nothing_and_up_works_again(folder: Path) -> None:
     """After `down`: no process, no folder, no shared memory; down again says that there was none."""
     first = control.up(folder, variant="naive", owner=Owner.this_process())
     recorded = processes(folder)
-    assert len(recorded) == 10  # supervisor, control plane, dependencies, six shops, Envoy
+    assert len(recorded) == 11  # supervisor, forge, control plane, dependencies, six shops, Envoy
     assert (folder.stat().st_mode & 0o777) == 0o700
     if sys.platform == "linux":  # hot restart would leave shared memory behind
         maps = Path(f"/proc/{recorded['envoy'].pid}/maps").read_text()
@@ -131,6 +133,39 @@ def test_a_lab_holds_nothing_of_the_caller_open(folder: Path) -> None:
         os.close(ours)
 
     assert rest == b""
+
+
+def test_a_lab_of_another_version_can_be_taken_down(folder: Path) -> None:
+    """Its topology is not ours to read, which `up` and `status` say with a hint; its processes are, and are ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as leftover:
+        identity = ProcessIdentity.of(leftover.pid)
+        row = {"pid": identity.pid, "started_s": identity.started_s}
+        record = {"schema_version": 1, "ready": True, "failure": None, "processes": {"supervisor": row, "envoy": row}}
+        LabFolder(path=folder).record.write_text(json.dumps({**record, "topology": {"lab_id": "lab-1"}}))
+        (folder / "logs").mkdir()
+
+        for ask in (control.status, control.environment):
+            with pytest.raises(LabError, match="another's") as refused:
+                ask(folder)
+            assert "lab down" in str(refused.value)
+        assert control.down(folder) is True
+        assert not identity.is_alive()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_private_lab_that_is_coming_up_goes_on_a_signal(folder: Path, number: signal.Signals) -> None:
+    """Exit code 130 and one line, as after Ctrl-C; no process and no folder of the half-made lab is left."""
+    extra = {"STORMPROOF_LAB_DIR": str(folder / "none"), "TMPDIR": str(folder)}
+    with started("run", ROOT / "experiments/az-loss", "--out", folder / "runs", **extra) as run:
+        until(lambda: list(folder.glob("stormproof-lab-*/lab.json")))
+        recorded = processes(next(folder.glob("stormproof-lab-*")))
+        run.send_signal(number)
+        _, err = run.communicate(timeout=30)
+
+    assert (run.returncode, err.splitlines()[-1]) == (130, f"interrupted ({number.name})")
+    until(lambda: none_left(folder, recorded))
+    assert not list(folder.glob("stormproof-lab-*"))
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from stormproof.faults import catalogue
-from stormproof.faults.canary import ask
+from stormproof.faults.canary import ask, ask_together
 from stormproof.faults.protocol import Fault, Seen
 from stormproof.lab.topology import tls_percent_key
 from stormproof.record.arrivals import parse_line
@@ -194,3 +194,13 @@ def test_an_aws_service_is_refused_too(whole_lab: RunningLab, dependency: str) -
     parts = urllib.parse.urlsplit(whole_lab.environment.dependencies[dependency].url)
     with in_force(whole_lab, "dependency-refuse", dependency=dependency), socket.socket() as probe:
         assert probe.connect_ex((parts.hostname, parts.port)) != 0
+
+
+def test_a_time_out_for_a_share_is_felt_and_spares_the_rest(whole_lab: RunningLab) -> None:
+    """A look of many requests meets it; of 60 calls of a caller about 30 % are late, and the others are not."""
+    with in_force(whole_lab, "dependency-timeout", delay="400ms", share="30%") as fault:
+        evidence = fault.look().evidence
+        assert 1 <= evidence["held_back"] < evidence["requests"] == 20
+        url = whole_lab.environment.dependencies["recommendations"].url + "/recommendations?user=u"
+        late = sum(reply.took_ms >= 320 for reply in ask_together(url, 60, timeout_s=5))
+    assert 4 <= late <= 36  # outside with a probability of one in a hundred thousand

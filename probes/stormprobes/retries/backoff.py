@@ -24,7 +24,7 @@ from stormprobes.retries.sharpness import sharpness
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Backoff", "Named", "UNKNOWN", "read_backoff"]
+__all__ = ["UNKNOWN", "Backoff", "Named", "read_backoff"]
 
 WAITS_FITTED = 900
 LABEL_WEIGHT_MIN = 0.35  # below, no label is an answer

@@ -19,7 +19,7 @@ from stormprobes.retries import jitter, schedule
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf", "TAIL"]
+__all__ = ["TAIL", "Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from types import FrameType
 
 import typer.exceptions
 
@@ -22,10 +23,16 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as SIGINT does: what was begun is taken back on the way out
+        signal.signal(ending, _interrupt)
     code = call(sys.argv[1:])
     for late in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(late, signal.SIG_IGN)  # the verdict is out: a signal may not change the exit code that says it
     sys.exit(code)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def call(arguments: list[str]) -> int:
@@ -39,8 +46,8 @@ def call(arguments: list[str]) -> int:
         return error.exit_code
     except typer.exceptions.Exit as done:
         return int(done.exit_code)
-    except (typer.exceptions.Abort, KeyboardInterrupt):
-        _say("interrupted")
+    except (typer.exceptions.Abort, KeyboardInterrupt) as ended:
+        _say(f"interrupted ({str(ended) or 'SIGINT'})")
         return INTERRUPTED
     except typer.exceptions.TyperException as error:  # the command line itself: unknown option, missing argument
         _say(f"error: {_usage(error)}\n\nhint: stormproof --help")

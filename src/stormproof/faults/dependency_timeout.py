@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.faults import activity
-from stormproof.faults.canary import ask
+from stormproof.faults.canary import ask_together
 from stormproof.faults.protocol import Look, Seen
 from stormproof.faults.proxied import (
     admin,
     canary_url,
+    looks_needed,
     proxied,
     proxy_configuration,
     put_back,
@@ -30,7 +31,7 @@ from stormproof.spec.quantity import Duration, Share
 __all__ = ["confirm", "inject", "undo"]
 
 KIND = "dependency-timeout"
-SUMMARY = "A dependency accepts requests and does not answer them in time."
+SUMMARY = "A dependency accepts requests and does not answer them, or a share of them, in time."
 CONFIRMED_BY = (
     "a request of our own through the same proxy is held back as long; "
     "the workload's requests at the dependency carry the proxy's delay mark"
@@ -39,6 +40,7 @@ UNDONE_BY = "the proxy's runtime values are put back as they were; a request of 
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {"dependency": "recommendations", "delay": "3s"}
 
+SHARE_MIN = 0.1  # below, a look would be more than the 66 requests that it takes to meet one in ten
 LOOK_TIMEOUT_S = 1.0  # a longer delay is not waited out: no answer by then is proof enough
 
 
@@ -50,7 +52,7 @@ class Arguments(BaseModel):
     dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
     delay: Duration = Field(description="how long each request is held back", gt=0, le=120)
     share: Share = Field(
-        default=1.0, description="the share of requests that is held back; only 100% for now", ge=1.0, le=1.0
+        default=1.0, description="the share of requests that is held back, in whole percents", ge=SHARE_MIN, le=1.0
     )
 
 
@@ -71,6 +73,8 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "percent_key": dependency.delay_percent_key,
         "duration_key": dependency.delay_duration_key,
     }
+    if arguments.share < 1:
+        bound["percent"] = round(arguments.share * 100)
     configuration = proxy_configuration(proxy)
     fault = DependencyTimeout(configuration=configuration, **bound)
     return ResolvedFault(
@@ -96,13 +100,15 @@ class DependencyTimeout:
     percent_key: str
     duration_key: str
     configuration: Mapping[str, Any]
+    percent: int = 100
 
     gap_s: ClassVar[float] = 0.02
 
     @property
     def what(self) -> str:
         """In words."""
-        return f"hold every request to {self.dependency} back for {self.delay_ms / 1000:g} s"
+        which = "every request" if self.percent == 100 else f"{self.percent} % of the requests"
+        return f"hold {which} to {self.dependency} back for {self.delay_ms / 1000:g} s"
 
     @property
     def effect(self) -> dict[str, Any]:
@@ -126,19 +132,25 @@ class DependencyTimeout:
         admin(self.configuration).set(self._values())
 
     def look(self) -> Look:
-        """One request of our own through the same listener; slow means held back for at least 80 % of the delay."""
+        """Requests of our own at once, so many that one would meet it (99.9 %): any held back for 80 % of it?"""
         patience_s = min(LOOK_TIMEOUT_S, 0.8 * self.delay_ms / 1000)
-        reply = ask(self.url, timeout_s=patience_s)
-        held_back = reply.failure == "no answer" and reply.took_ms >= 0.9 * patience_s * 1000
-        seen = Seen.BROKEN if held_back else Seen.PARTIAL if reply.failure else Seen.WHOLE
-        return Look(seen=seen, evidence={"request": self.url, **reply.evidence()})
+        count = looks_needed(self.percent / 100)
+        replies = ask_together(self.url, count, timeout_s=patience_s)
+        held_back = [
+            reply for reply in replies if reply.failure == "no answer" and reply.took_ms >= 0.9 * patience_s * 1000
+        ]
+        failed = [reply for reply in replies if reply.failure]
+        seen = Seen.BROKEN if held_back else Seen.PARTIAL if failed else Seen.WHOLE
+        told = next(iter([*held_back, *failed, *replies]))
+        counts = {} if count == 1 else {"requests": count, "held_back": len(held_back)}
+        return Look(seen=seen, evidence={"request": self.url, **counts, **told.evidence()})
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Put the runtime values back, unless somebody else has set others since."""
         put_back(admin(self.configuration), self._values(), dict(prior["runtime"]), kind=KIND)
 
     def _values(self) -> dict[str, str | None]:
-        return {self.percent_key: "100", self.duration_key: str(self.delay_ms)}
+        return {self.percent_key: str(self.percent), self.duration_key: str(self.delay_ms)}
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyTimeout:

@@ -69,7 +69,7 @@ def down(directory: Path) -> bool:
     if not directory.exists():
         return False
     with _locked(directory) as folder:
-        record = read_record(folder)
+        record = read_record(folder, with_topology=False)
         supervisor = record.processes[SUPERVISOR].find() if record else None
         if supervisor is not None:
             supervisor.send_signal(signal.SIGTERM)

@@ -38,6 +38,7 @@ from stormproof.lab.topology import (
 from stormproof.lab.variants import variant_named
 
 _WATCH_EVERY_S = 0.02
+_STOPS = "stormproof_stops"  # an attribute of ours on moto's instances
 
 
 def main(topology_file: str) -> None:
@@ -50,6 +51,7 @@ def main(topology_file: str) -> None:
     healthy: dict[str, bool] = {}
     _tell_the_truth_about_health(healthy)
     capacity.make_true()
+    _count_stops()
     _serve(topology)
     subnets = seed(topology)
     fleet = Fleet(
@@ -59,7 +61,7 @@ def main(topology_file: str) -> None:
     )
     threading.Thread(
         target=keep_whole,
-        args=(fleet, lambda: {instance: state for instance, state, _ in _states(topology)}),
+        args=(fleet, lambda: {instance: state for instance, state, *_ in _states(topology)}),
         daemon=True,
         name="fleet",
     ).start()
@@ -194,8 +196,11 @@ def _start_instances(ec2: Any, topology: Topology, subnets: dict[str, str]) -> N
         moto_instances.random_instance_id = invent
 
 
-def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
-    """Every instance of the lab, its state and whether its subnet's ACL cuts it off, read from moto's memory."""
+def _states(topology: Topology) -> Iterator[tuple[str, str, bool, int]]:
+    """Every instance of the lab, its state, whether its subnet's ACL cuts it off, and how often it was stopped so far.
+
+    Read from moto's memory.
+    """
     from moto.ec2.models import ec2_backends
 
     backend = ec2_backends[ACCOUNT][REGION]
@@ -203,7 +208,7 @@ def _states(topology: Topology) -> Iterator[tuple[str, str, bool]]:
     for instance in topology.instances:
         found = backend.get_instance_by_id(instance.id)
         state = str(found.state) if found is not None else "terminated"
-        yield instance.id, state, found is not None and found.subnet_id in closed
+        yield instance.id, state, found is not None and found.subnet_id in closed, getattr(found, _STOPS, 0)
 
 
 def _replacements(topology: Topology) -> Iterator[tuple[str, str, str, str]]:
@@ -248,9 +253,22 @@ def _wanted_release() -> tuple[str, int]:
     return ("", 0) if parameter is None else (str(parameter.value), int(parameter.version))
 
 
+def _tell_instances(topology: Topology, known: dict[str, tuple[str, bool, int]]) -> None:
+    """Those whose state differs from what is *known*, which then knows it."""
+    for instance, state, cut_off, stops in _states(topology):
+        before = known.get(instance)
+        if before == (state, cut_off, stops):
+            continue
+        known[instance] = (state, cut_off, stops)
+        if before is not None and stops > before[2] and before[0] == state == "running":
+            # Stopped and started between two looks: its process has died all the same.
+            _say({"instance": instance, "state": "stopped", "cut_off": cut_off})
+        _say({"instance": instance, "state": state, "cut_off": cut_off})
+
+
 def _watch(topology: Topology) -> None:
     """Report every change of state, the first reading included; ready when that is out."""
-    known: dict[str, tuple[str, bool]] = {}
+    known: dict[str, tuple[str, bool, int]] = {}
     replacements: dict[str, str] = {}
     known_release: tuple[str, int] | None = None
     parameters: dict[str, str] = {}
@@ -262,10 +280,7 @@ def _watch(topology: Topology) -> None:
         if (now := _parameters()) != parameters:
             parameters = now
             _say({"parameters": parameters})
-        for instance, state, cut_off in _states(topology):
-            if known.get(instance) != (state, cut_off):
-                known[instance] = (state, cut_off)
-                _say({"instance": instance, "state": state, "cut_off": cut_off})
+        _tell_instances(topology, known)
         for new, lost, zone, state in _replacements(topology):
             if replacements.get(new) != state:
                 replacements[new] = state
@@ -286,6 +301,19 @@ def _parameters() -> dict[str, str]:
     return {
         str(name): str(held[name][-1].value) for name in list(held) if str(name).startswith("/shop/") and held[name]
     }
+
+
+def _count_stops() -> None:
+    """Have moto remember how often each instance was stopped: a look now and then sees only what it is by then."""
+    from moto.ec2.models.instances import Instance
+
+    from_moto = Instance.stop
+
+    def stop(self: Any) -> Any:
+        setattr(self, _STOPS, getattr(self, _STOPS, 0) + 1)
+        return from_moto(self)
+
+    Instance.stop = stop
 
 
 def _tell_the_truth_about_health(healthy: dict[str, bool]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stormproof.errors import LabError
 from stormproof.lab.processes import ProcessIdentity, from_record, to_record
 from stormproof.lab.topology import Topology
 from stormproof.record.atomic import write_json
@@ -64,16 +65,28 @@ class LabRecord:
         write_json(folder.record, document)
 
 
-def read_record(folder: LabFolder) -> LabRecord | None:
-    """The record in *folder*; None when there is none (yet)."""
+def read_record(folder: LabFolder, *, with_topology: bool = True) -> LabRecord | None:
+    """The record in *folder*; None when there is none (yet).
+
+    Raises `LabError` for the record of another version. Its processes can be read all the same, *with_topology* False:
+    whoever ends a lab need not know where its parts listen.
+    """
     try:
         document: dict[str, Any] = json.loads(folder.record.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return LabRecord(
-        processes={name: from_record(row) for name, row in document["processes"].items()},
-        topology=Topology.from_document(document["topology"]) if document["topology"] else None,
-        ready=document["ready"],
-        failure=document["failure"],
-        schema_version=document["schema_version"],
-    )
+    try:
+        topology = document["topology"] if with_topology else None
+        return LabRecord(
+            processes={name: from_record(row) for name, row in document["processes"].items()},
+            topology=Topology.from_document(topology) if topology else None,
+            ready=document["ready"],
+            failure=document["failure"],
+            schema_version=document["schema_version"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LabError(
+            f"{folder.record}: expected the record of a lab of this version, got another's"
+            f" ({type(error).__name__}: {error})",
+            hint="stormproof lab down, then stormproof lab up",
+        ) from error

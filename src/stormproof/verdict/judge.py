@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, require_columns
+from stormproof.errors import InputError
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, ReadingHypothesis
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
@@ -35,10 +36,26 @@ def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hyp
     of_samples = [one for one in parsed if isinstance(one, Hypothesis)]
     named = {"zone": any(one.zone for one in of_samples), "endpoint": any(one.endpoint for one in of_samples)}
     unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
+    _check_ok(samples)
     findings = judge_findings(Observations(samples=samples.assign(**unknown), windows=windows), parsed)
     rows = [(f.claim, f.outcome.value, f.estimate, f.low, f.high, f.n, f.reason) for f in findings]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"})
+
+
+def _check_ok(samples: pd.DataFrame) -> None:
+    """Raise `InputError` for an `ok` that says neither yes nor no: the text "True" would count as a failure."""
+    if "ok" not in samples.columns:  # which is told with the other columns
+        return
+    known = samples["ok"].dropna()
+    odd = known[~known.isin([True, False])]
+    if len(odd):
+        raise InputError(
+            where="samples",
+            what="ok",
+            expected="true or false in every row (or nothing, which counts as failed)",
+            got=f"{odd.iloc[0]!r}, a {type(odd.iloc[0]).__name__}, in row {odd.index[0]!r}",
+        )
 
 
 def judge_findings(

@@ -163,3 +163,21 @@ def test_two_listeners_are_broken_and_mended_in_any_order(environment: Environme
     bound[1].revert(priors[1])
 
     assert path.read_bytes() == before
+
+
+def test_a_timeout_for_a_share_says_so_and_bounds_it(environment: Environment) -> None:
+    """A share is in the plan, the proxy's value and the words; a whole one is as before; too small is refused."""
+
+    def bound(share: str) -> Any:
+        wanted = {"dependency": "recommendations", "delay": "3s", "share": share}
+        resolved = catalogue.resolve("dependency-timeout", wanted, environment, fault_id="1")
+        return resolved, catalogue.bind("dependency-timeout", resolved.target, resolved.configuration)
+
+    resolved, fault = bound("30%")
+    assert resolved.target["percent"] == 30
+    assert fault.what == "hold 30 % of the requests to recommendations back for 3 s"
+    assert "30" in fault._values().values()
+    whole, _ = bound("100%")
+    assert "percent" not in whole.target
+    with pytest.raises(ValidationError, match="share"):
+        bound("5%")
