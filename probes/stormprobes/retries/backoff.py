@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backoff", "Named", "UNKNOWN", "read_backoff"]
 
-WAITS_FITTED = 900
+WAITS_FITTED = 600
 LABEL_WEIGHT_MIN = 0.35  # below, no label is an answer
 NARROW_ADDITIVE_S = 0.015
 NARROW_ADDITIVE_FACTOR = 0.75

@@ -35,7 +35,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], float]] = {
     "linear": (("base", "increment"), -3.0),
     "quadratic:=": (("base",), -4.0),
     "quadratic": (("base", "increment"), -5.0),
-    "fibonacci:1": (("base",), -4.0),
+    "fibonacci:1": (("base",), -2.2),
     "fibonacci:2": (("base",), -4.0),
     "fibonacci:3": (("base",), -4.5),
 }

@@ -35,7 +35,7 @@ __all__ = ["Fit", "Levels", "fit_models", "levels", "scored"]
 Floats = npt.NDArray[np.float64]
 
 TOTAL_WAITS_FULL = 200  # waits up to which the likelihood counts in full
-FITTED_MAX = 8  # structures worth a fit
+FITTED_MAX = 6  # structures worth a fit
 GUESS_WAITS = 400  # waits that first guesses are compared on
 IMMEDIATE_S = 0.012  # a median wait below this may be no wait at all
 OVERHEAD_MAX_S = 0.05
