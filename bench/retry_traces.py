@@ -1,13 +1,14 @@
 """What the retry probe makes of recordings of real clients and of synthetic ones, and how it falls with fewer calls.
 
-    python bench/retry_traces.py                      # each trace: truth, answer, confidence; the score
-    python bench/retry_traces.py --calls 10 30 100    # the score with so many calls of each trace
-    python bench/retry_traces.py --synthetic 200      # random clients over the whole space of rules, and calibration
+python bench/retry_traces.py                      # each trace: truth, answer, confidence; the score
+python bench/retry_traces.py --calls 10 30 100    # the score with so many calls of each trace
+python bench/retry_traces.py --synthetic 200      # random clients over the whole space of rules, and calibration
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -17,10 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from stormprobes.retry_with_jitter import identify_retries
 from support.retry_clients import Client, arrivals, random_client
 from support.retry_traces import CONFIDENT, LABELS, WITHIN, Mark, marks, names, some_calls, trace
-
-from stormprobes.retry_with_jitter import identify_retries
 
 KEYS = (*LABELS, "base_s", "multiplier", "cap_s")
 SYNTHETIC_CALLS = (5, 10, 30, 100, 300)
@@ -92,7 +92,9 @@ def _client_marks(number: int, client: Client, reading: dict[str, Any]) -> list[
             continue  # most caps of random clients are never reached
         right |= key == "family" and got == "other" and waits <= 1
         confidence = float(reading["confidence"][key])
-        found.append(Mark(trace=f"#{number} {client}", key=key, expected=value, got=got, confidence=confidence, is_right=right))
+        found.append(
+            Mark(trace=f"#{number} {client}", key=key, expected=value, got=got, confidence=confidence, is_right=right)
+        )
     return found
 
 
@@ -100,7 +102,7 @@ def calibration(found: list[Mark]) -> None:
     """Share right, by confidence."""
     print("\n| confidence | answers | right |\n| --- | --- | --- |")
     edges = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         here = [mark.is_right for mark in found if low <= mark.confidence < high]
         if here:
             print(f"| {low:.2f} – {min(high, 1):.2f} | {len(here)} | {sum(here) / len(here):.1%} |")

@@ -1,4 +1,6 @@
-"""Files of arrivals, as their writers write them, give the same reading as the frame; what is no such file is refused."""
+"""Files of arrivals, as their writers write them, give the same reading as the frame; what is no such file is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,11 @@ def alb(row: Any) -> str:
 
     root = ROOT_ID.format(int(row.op[2:]))
     return (
-        f"https {iso(row.t_end_s)} app/my-lb/50dc6c495c0c9188 192.168.131.39:{2000 + row.Index} 10.0.0.1:80 0.000 0.002 0.000 "
+        f"https {iso(row.t_end_s)} app/my-lb/50dc6c495c0c9188 192.168.131.39:{2000 + row.Index} "
+        "10.0.0.1:80 0.000 0.002 0.000 "
         f'{row.outcome} {row.outcome} 34 366 "GET https://www.example.com:443/a%20b HTTP/1.1" "curl/8.5 (x; \\"y\\")" '
-        f"ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/t/73e2 "
-        f'"Root={root}" "www.example.com" "arn:aws:acm:eu-central-1:123456789012:certificate/1234" 0 {iso(row.t_start_s)} '
+        "ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/t/1 "
+        f'"Root={root}" "www.example.com" "arn:aws:acm:eu-central-1:123456789012:certificate/1" 0 {iso(row.t_start_s)} '
         f'"forward" "-" "-" "10.0.0.1:80" "{row.outcome}" "-" "-" TID_1234abcd'
     )
 
@@ -47,9 +50,9 @@ def alb(row: Any) -> str:
 def envoy(row: Any) -> str:
     """One line of our own Envoy configuration."""
     entry = {
-        "start_s": f"{row.t_start_s:.6f}", "duration_us": f"{(row.t_end_s - row.t_start_s) * 1e6:.0f}", "status": row.outcome,
-        "flags": "-", "user_agent": "Boto3/1.44 app/cart-1", "invocation_id": row.op, "retry_after": "-",
-        "sdk_request": f"attempt={row.attempt}; max=7", "op_id": "-", "attempt": "-", "canary": "-",
+        "start_s": f"{row.t_start_s:.6f}", "duration_us": f"{(row.t_end_s - row.t_start_s) * 1e6:.0f}",
+        "status": row.outcome, "flags": "-", "user_agent": "Boto3/1.44 app/cart-1", "invocation_id": row.op,
+        "retry_after": "-", "sdk_request": f"attempt={row.attempt}; max=7", "op_id": "-", "attempt": "-", "canary": "-",
     }  # fmt: skip
     return json.dumps(entry)
 
