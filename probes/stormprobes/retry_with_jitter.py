@@ -1,16 +1,16 @@
 """How clients retry, read off the arrivals at a dependency: back-off, jitter, attempts, amplification, synchrony.
 
-`identify_retries` takes a frame of arrivals; `retry_with_jitter` takes a file, for Chaos Toolkit and the command line. Neither
-decides anything. Reading (every key is always there):
+`identify_retries` takes a frame of arrivals; `retry_with_jitter` takes a file, for Chaos Toolkit and the command
+line. Neither decides anything. Reading (every key is always there):
 
 | key | what |
 | --- | --- |
 | retries, attempts_max | does the client try again; tries of one call at most, the first included |
 | family | none, immediate, fixed, linear, quadratic, fibonacci, exponential, or other: it cannot be told |
-| base_s, multiplier, increment_s, cap_s | of the family, before jitter; None where the family has none or the data do not show it |
+| base_s, multiplier, increment_s, cap_s | of the family, before jitter; None where it has none or it does not show |
 | jitter | none, full, equal, decorrelated, additive, proportional, or other |
 | honours_retry_after, budget, breaker | True, False (it would have shown), None (not exercised, or it cannot be told) |
-| amplification, amplification_peak | arrivals per logical call, over all; arrivals in the busiest second over calls a second |
+| amplification, amplification_peak | arrivals per logical call; in the busiest second, over calls a second |
 | synchrony | 0: retries of independent clients; 1: all in the same instant |
 | confidence | 0 … 1 for each of these |
 | candidates | what else explains the waits, with weights that sum to 1 |
@@ -62,8 +62,8 @@ def retry_with_jitter(path: str, format: str | None = None, dependency: str | No
 def identify_retries(arrivals: pd.DataFrame) -> dict[str, Any]:
     """The reading of *arrivals*, with columns client, op, attempt, t_start_s, t_end_s, outcome[, retry_after_s].
 
-    Only t_start_s is required; the less there is, the less is told. Raises `ValueError` for a frame that has no rows, lacks
-    t_start_s, or has times that are none.
+    Only t_start_s is required; the less there is, the less is told. Raises `ValueError` for a frame that has no
+    rows, lacks t_start_s, or has times that are none.
     """
     rows = clean(arrivals)
     calls = link(rows)

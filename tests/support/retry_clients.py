@@ -1,7 +1,7 @@
 """Synthetic clients: arrivals that a client with a known rule would cause, over the whole space of rules.
 
-The overhead is what was measured on real clients (median 1.4 ms, 99 % 5 ms, now and then up to 30 ms), and deliberately not the
-estimator's own model of it: log-normal with rare stalls here, log-logistic there.
+The overhead is what was measured on real clients (median 1.4 ms, 99 % 5 ms, now and then up to 30 ms), and
+deliberately not the estimator's own model of it: log-normal with rare stalls here, log-logistic there.
 """
 
 from __future__ import annotations

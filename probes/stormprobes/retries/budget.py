@@ -1,8 +1,9 @@
-"""Is there a retry budget, and is there a circuit breaker? Both show as retries, or calls, that stop while failures go on.
+"""Is there a retry budget, is there a circuit breaker? Both show as retries, or calls, that stop while failures go on.
 
-A budget: calls that fail are retried, then no longer, or only now and then, though failures go on. A breaker: after some failures
-the calls themselves stop, but for a lone one at regular intervals. "Not seen" is None, and becomes False only when the client
-has failed often enough that a usual budget (100 retries) or breaker (30 failures in a row) would have shown.
+A budget: calls that fail are retried, then no longer, or only now and then, though failures go on. A breaker: after
+some failures the calls themselves stop, but for a lone one at regular intervals. "Not seen" is None, and becomes
+False only when the client has failed often enough that a usual budget (100 retries) or breaker (30 failures in a
+row) would have shown.
 """
 
 from __future__ import annotations

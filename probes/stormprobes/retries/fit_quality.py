@@ -1,8 +1,8 @@
 """Does the best model look like the data at all? The best of a bad lot is not an answer.
 
-The waits at each retry are held against draws from the model (Kolmogorov and Smirnov's distance); the share of waits that no
-model would give is counted; and the waits of one call are held against each other: when long ones go with long ones,
-two clients are mixed, or the client adds up its jitter.
+The waits at each retry are held against draws from the model (Kolmogorov and Smirnov's distance); the share of
+waits that no model would give is counted; and the waits of one call are held against each other: when long ones go
+with long ones, two clients are mixed, or the client adds up its jitter.
 """
 
 from __future__ import annotations

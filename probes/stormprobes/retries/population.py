@@ -1,7 +1,7 @@
 """One kind of client, or several? A reading describes one; of a mixture it can only say that it is one.
 
-Signs: calls give up after two distinct numbers of tries, side by side in time (not one after the other, which a budget does);
-clients differ in the number of tries, each for itself; call ids are used twice.
+Signs: calls give up after two distinct numbers of tries, side by side in time (not one after the other, which a
+budget does); clients differ in the number of tries, each for itself; call ids are used twice.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def population_of(calls: Calls, *, changes: bool) -> Population:
     notes = []
     clashes = float(calls.rows["clash"].mean())
     if clashes > CLASH_SHARE_MAX:
-        notes.append(f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged")
+        notes.append(
+            f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged"
+        )
     retried = retried_outcomes(calls)
     table = calls.table[calls.table["last_failed"]]
     table = table[table["last_outcome"].isin([name for name, again in retried.items() if again])]
@@ -48,5 +50,7 @@ def population_of(calls: Calls, *, changes: bool) -> Population:
         if len(values) > 1 and shares[1] >= SECOND_SHARE_MIN and shares[0] + shares[1] >= BOTH_SHARE_MIN:
             first, second = (int(v) for v in values[np.argsort(-counts, kind="stable")[:2]])
             if abs(first - second) >= 1:
-                notes.append(f"calls give up after {min(first, second)} and after {max(first, second)} tries: two kinds of client?")
+                notes.append(
+                    f"calls give up after {min(first, second)} and after {max(first, second)} tries: two clients?"
+                )
     return Population(is_mixed=bool(notes), notes=tuple(notes))

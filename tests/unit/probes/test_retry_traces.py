@@ -1,7 +1,10 @@
-"""The estimator against recordings of real client libraries: the public score, on a part; `bench/retry_traces.py` has all."""
+"""The estimator against recordings of real client libraries: the public score, on a part; `bench/retry_traces.py`
+has all.
+"""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -70,7 +73,7 @@ def test_fewer_calls_never_raise_a_confidence(name: str) -> None:
     """Each confidence of 100, 30, 10 and 3 calls is at most that of more of the same calls."""
     whole = trace(name)
     readings = [identify_retries(some_calls(whole, calls)) for calls in (200, 100, 30, 10, 3)]
-    for more, fewer in zip(readings, readings[1:], strict=False):
+    for more, fewer in itertools.pairwise(readings):
         risen = {
             key: (value, more["confidence"][key])
             for key, value in fewer["confidence"].items()
