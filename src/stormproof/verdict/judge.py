@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, require_columns
+from stormproof.errors import InputError
 from stormproof.model.hypothesis import NO_SAMPLING, Hypothesis, Phase, Unit
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.verdict.decision import decide, what_would_decide
@@ -19,23 +21,49 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "verdict", "estimate", "low", "high", "n", "reason")
+IN_MEMORY_ROWS_MAX = 2_000_000  # about 200 MB as a frame; more are counted in a stream
 Measure = Callable[..., Estimate]  # (hypothesis, observations, *, tail)
 
 
-def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]) -> pd.DataFrame:
+def judge(
+    samples: pd.DataFrame | Path, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]
+) -> pd.DataFrame:
     """Hold the texts *hypotheses* against *samples*; see `stormproof.judge`."""
     import pandas as pd
 
     from stormproof.spec.hypothesis import parse_hypothesis
 
     parsed = [parse_hypothesis(text) for text in hypotheses]
-    # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
-    named = {"zone": any(one.zone for one in parsed), "endpoint": any(one.endpoint for one in parsed)}
-    unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
-    findings = judge_findings(Observations(samples=samples.assign(**unknown), windows=windows), parsed)
+    seen = _in_parts(samples, windows, parsed) if isinstance(samples, Path) else _in_memory(samples, windows, parsed)
+    findings = judge_findings(seen, parsed)
     rows = [(f.claim, f.outcome.value, f.estimate, f.low, f.high, f.n, f.reason) for f in findings]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"})
+
+
+def _in_memory(
+    samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], parsed: Sequence[Hypothesis]
+) -> Observations:
+    # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
+    named = {"zone": any(one.zone for one in parsed), "endpoint": any(one.endpoint for one in parsed)}
+    unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
+    return Observations(samples=samples.assign(**unknown), windows=windows)
+
+
+def _in_parts(folder: Path, windows: Mapping[str, tuple[float, float]], parsed: Sequence[Hypothesis]) -> Observations:
+    """Few rows are read whole, and judged exactly; many are counted, part by part."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    from stormproof.analysis.stream import observe
+
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise InputError(where=str(folder), what="", expected="Parquet parts of samples", got="none")
+    if sum(pq.read_metadata(path).num_rows for path in parts) > IN_MEMORY_ROWS_MAX:
+        return observe(parts, windows, parsed)
+    frame = pd.concat([pq.read_table(path, partitioning=None).to_pandas() for path in parts], ignore_index=True)
+    return _in_memory(frame, windows, parsed)
 
 
 def judge_findings(
