@@ -68,9 +68,9 @@ check: setup-dev ## style, types, import contracts, generated pages, locks, ship
 controls: setup-dev ## every experiment at full length on hardened, naive and no-op, as a table (half an hour)
 	@$(BIN)/python tests/controls/run_table.py
 
-bench: setup-dev ## what recording costs, how late arrivals are, how soon an undo is done (over an hour)
+bench: setup-dev ## what recording costs, how late arrivals are, how soon an undo is done, how intervals cover (hours)
 	@for script in recorder_overhead arrival_lateness run_wall_time undo_latency kill_campaign retry_traces \
-			backoff_table identify_clients; do \
+			backoff_table identify_clients analysis_size calibration; do \
 		echo "── bench/$$script.py"; $(BIN)/python bench/$$script.py; done
 
 docs: setup-dev ## regenerate the reference pages from the code

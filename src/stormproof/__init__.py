@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +14,13 @@ __all__ = ["__version__", "judge"]
 __version__ = "0.1.0"
 
 
-def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]) -> pd.DataFrame:
+def judge(
+    samples: pd.DataFrame | Path, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]
+) -> pd.DataFrame:
     """Hold *hypotheses* against *samples*; one row a hypothesis.
 
-    *samples* has the columns of `docs/reference/samples.md`, times in Unix seconds; *windows* maps a phase to
+    *samples* has the columns of `docs/reference/samples.md`, times in Unix seconds, or is a folder of Parquet parts with
+    them (more than two million rows are counted part by part, latencies then to a thousandth); *windows* maps a phase to
     its (start, end) in Unix seconds. The answer has the columns claim, verdict, estimate, low, high, n and
     reason, in the order of *hypotheses*; low and high are the 95 % two-sided interval in the metric's own unit
     (a share between 0 and 1, ms, s, or the ratio where the claim is relative to steady).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stormproof.analysis.estimate import Estimate, no_estimate
@@ -22,22 +23,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "verdict", "estimate", "low", "high", "n", "reason")
+IN_MEMORY_ROWS_MAX = 2_000_000  # about 200 MB as a frame; more are counted in a stream
 Measure = Callable[..., Estimate]  # (hypothesis, observations, *, tail)
 
 
-def judge(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]) -> pd.DataFrame:
+def judge(
+    samples: pd.DataFrame | Path, windows: Mapping[str, tuple[float, float]], hypotheses: Sequence[str]
+) -> pd.DataFrame:
     """Hold the texts *hypotheses* against *samples*; see `stormproof.judge`."""
     import pandas as pd
 
     from stormproof.spec.hypothesis import parse_hypothesis
 
     parsed = [parse_hypothesis(text) for text in hypotheses]
-    # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
     of_samples = [one for one in parsed if isinstance(one, Hypothesis)]
-    named = {"zone": any(one.zone for one in of_samples), "endpoint": any(one.endpoint for one in of_samples)}
-    unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
-    _check_ok(samples)
-    findings = judge_findings(Observations(samples=samples.assign(**unknown), windows=windows), parsed)
+    seen = (
+        _in_parts(samples, windows, of_samples)
+        if isinstance(samples, Path)
+        else _in_memory(samples, windows, of_samples)
+    )
+    findings = judge_findings(seen, parsed)
     rows = [(f.claim, f.outcome.value, f.estimate, f.low, f.high, f.n, f.reason) for f in findings]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"})
@@ -56,6 +61,32 @@ def _check_ok(samples: pd.DataFrame) -> None:
             expected="true or false in every row (or nothing, which counts as failed)",
             got=f"{odd.iloc[0]!r}, a {type(odd.iloc[0]).__name__}, in row {odd.index[0]!r}",
         )
+
+
+def _in_memory(
+    samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], parsed: Sequence[Hypothesis]
+) -> Observations:
+    # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
+    named = {"zone": any(one.zone for one in parsed), "endpoint": any(one.endpoint for one in parsed)}
+    unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}
+    _check_ok(samples)
+    return Observations(samples=samples.assign(**unknown), windows=windows)
+
+
+def _in_parts(folder: Path, windows: Mapping[str, tuple[float, float]], parsed: Sequence[Hypothesis]) -> Observations:
+    """Few rows are read whole, and judged exactly; many are counted, part by part."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    from stormproof.analysis.stream import observe
+
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise InputError(where=str(folder), what="", expected="Parquet parts of samples", got="none")
+    if sum(pq.read_metadata(path).num_rows for path in parts) > IN_MEMORY_ROWS_MAX:
+        return observe(parts, windows, parsed)
+    frame = pd.concat([pq.read_table(path, partitioning=None).to_pandas() for path in parts], ignore_index=True)
+    return _in_memory(frame, windows, parsed)
 
 
 def judge_findings(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import stormproof
 from stormproof.analysis.counters import BUCKETS, ERROR_MAX, UNKNOWN, bucket_of, edges_ms
 from stormproof.analysis.measure import Observations, measure
 from stormproof.analysis.stream import observe
@@ -127,3 +128,22 @@ def test_what_counters_cannot_answer_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"scheduled_at": [START_S]}), path)
     with pytest.raises(InputError, match="latency_ms"):
         observe([path], WINDOWS, [parse_hypothesis("availability >= 99%")])
+
+
+@pytest.mark.parametrize("most", [10, 1_000_000], ids=["counted", "in memory"])
+def test_a_folder_of_parts_is_judged_like_a_frame(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`stormproof.judge` takes either; the words are the same, and so are counts and shares."""
+    monkeypatch.setattr("stormproof.verdict.judge.IN_MEMORY_ROWS_MAX", most)
+    samples = history()
+    write(tmp_path, samples, 3)
+    claims = [text for text in CLAIMS if text.startswith(("availability", "p99", "time"))]
+    from_parts, from_frame = (stormproof.judge(one, WINDOWS, claims) for one in (tmp_path, samples))
+
+    assert from_parts["verdict"].tolist() == from_frame["verdict"].tolist()
+    assert from_parts["n"].tolist() == from_frame["n"].tolist()
+
+
+def test_a_folder_without_parts_is_an_error(tmp_path: Path) -> None:
+    """Nothing found is no verdict."""
+    with pytest.raises(InputError, match="Parquet parts"):
+        stormproof.judge(tmp_path, WINDOWS, ["availability >= 99%"])
