@@ -88,6 +88,13 @@ def spawn(
         )
 
 
+def let_finish(child: subprocess.Popen[bytes], *, within_s: float = 0.5) -> None:
+    """Ask a child to finish what it has begun and to end; it may still run when this returns."""
+    child.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=within_s)
+
+
 def end(identities: Iterable[ProcessIdentity], *, within_s: float = 5.0) -> list[int]:
     """SIGKILL those that still run, and wait; the numbers of those that would not go."""
     found = [process for identity in identities if (process := identity.find()) is not None]

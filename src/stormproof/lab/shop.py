@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -130,6 +131,8 @@ def build_cart(*, url: str, instance_id: str, variant: Variant) -> Cart:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    if (me := asyncio.current_task()) is not None:  # SIGTERM: nothing new is begun, what was is finished
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     variant = variant_named(options.variant)
     shop = Shop(
         instance_id=options.instance,
@@ -157,7 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--build", choices=sorted(BUILDS), default=FIRST.name)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
-    asyncio.run(_serve(parser.parse_args(arguments)))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":
