@@ -84,8 +84,15 @@ class Adopted:
 
     def kill(self) -> None:
         """SIGKILL, unless it has ended: then its number may be another's."""
+        self._send(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """SIGTERM, likewise."""
+        self._send(signal.SIGTERM)
+
+    def _send(self, number: signal.Signals) -> None:
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
 
 def spawn(
@@ -106,6 +113,13 @@ def spawn(
             env=dict(environment),
             preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509 - the supervisor has one thread
         )
+
+
+def let_finish(child: subprocess.Popen[bytes] | Adopted, *, within_s: float = 0.5) -> None:
+    """Ask a child to finish what it has begun and to end; it may still run when this returns."""
+    child.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=within_s)
 
 
 def end(identities: Iterable[ProcessIdentity], *, within_s: float = 5.0) -> list[int]:

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -194,6 +195,8 @@ def build_cart(*, url: str, instance_id: str, variant: Variant) -> Cart:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    if (me := asyncio.current_task()) is not None:  # SIGTERM: nothing new is begun, what was is finished
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     variant = variant_named(options.variant)
     rng = random.Random(options.instance)  # noqa: S311 - jitter, not a secret
     parameters = Parameters(path=options.parameters, instance_id=options.instance)
@@ -234,7 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--build", choices=sorted(BUILDS), default=FIRST.name)
     parser.add_argument("--variant", choices=sorted(VARIANTS), required=True)
-    asyncio.run(_serve(parser.parse_args(arguments)))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

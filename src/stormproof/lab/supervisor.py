@@ -33,7 +33,7 @@ from stormproof.lab.health import target_health
 from stormproof.lab.listening import answers, is_open, says_so
 from stormproof.lab.network_cut import NetworkCut
 from stormproof.lab.parameters import write_parameters
-from stormproof.lab.processes import Adopted, Owner, ProcessIdentity, child_environment, spawn
+from stormproof.lab.processes import Adopted, Owner, ProcessIdentity, child_environment, let_finish, spawn
 from stormproof.lab.replacements import Replacements
 from stormproof.lab.rollout import Rollout
 from stormproof.lab.state import SUPERVISOR, LabFolder, LabRecord
@@ -337,11 +337,13 @@ class Supervisor:
         return says_so(child) if isinstance(child, subprocess.Popen) else None
 
     def take_over(self, instance: str) -> None:
-        """The new process is the instance's from now on; the old one is killed."""
+        """The new process is the instance's from now on; the old one may finish what it has begun."""
         new, identity = self._children.pop(instance + _NEXT), self._identities.pop(instance + _NEXT)
         old = self._children.pop(instance, None)
         self._start_again_at.pop(instance, None)  # if the old one had ended by itself
         self._children[instance], self._identities[instance] = new, identity
+        if old is not None:  # to be cut off would look like a lost server, and the balancer would go round the new one
+            let_finish(old)
         self._end(old)
 
     def give_up(self, instance: str) -> None:
