@@ -209,14 +209,18 @@ def _watch(topology: Topology) -> None:
             if before == (state, cut_off, stops):
                 continue
             known[instance] = (state, cut_off, stops)
-            if before is not None and stops > before[2] and before[0] == state == "running":
-                # Stopped and started between two looks: its process has died all the same.
-                _say({"instance": instance, "state": "stopped", "cut_off": cut_off})
-            _say({"instance": instance, "state": state, "cut_off": cut_off})
+            for told in _passed_through(before, state, stops):
+                _say({"instance": instance, "state": told, "cut_off": cut_off})
         if first:
             first = False
             _say({"ready": True})
         time.sleep(_WATCH_EVERY_S)
+
+
+def _passed_through(before: tuple[str, bool, int] | None, state: str, stops: int) -> tuple[str, ...]:
+    """The states since the last look: stopped and started in between, its process has died all the same."""
+    missed = before is not None and stops > before[2] and before[0] == state == "running"
+    return ("stopped", state) if missed else (state,)
 
 
 def _count_stops() -> None:
