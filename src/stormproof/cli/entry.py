@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # as SIGINT does: what was begun is taken back on the way out
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what was begun is taken back on the way out
         signal.signal(ending, _interrupt)
     code = call(sys.argv[1:])
     for late in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -31,8 +31,12 @@ def main() -> None:
     sys.exit(code)
 
 
+class _InterruptedError(BaseException):
+    """A signal has come. Not a `KeyboardInterrupt`: typer would take that for the end, without a word."""
+
+
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    raise _InterruptedError(signal.Signals(number).name)
 
 
 def call(arguments: list[str]) -> int:
@@ -46,8 +50,11 @@ def call(arguments: list[str]) -> int:
         return error.exit_code
     except typer.exceptions.Exit as done:
         return int(done.exit_code)
-    except (typer.exceptions.Abort, KeyboardInterrupt) as ended:
-        _say(f"interrupted ({str(ended) or 'SIGINT'})")
+    except _InterruptedError as signalled:
+        _say(f"interrupted ({signalled})")
+        return INTERRUPTED
+    except (typer.exceptions.Abort, KeyboardInterrupt):
+        _say("interrupted")
         return INTERRUPTED
     except typer.exceptions.TyperException as error:  # the command line itself: unknown option, missing argument
         _say(f"error: {_usage(error)}\n\nhint: stormproof --help")

@@ -260,10 +260,8 @@ def _tell_instances(topology: Topology, known: dict[str, tuple[str, bool, int]])
         if before == (state, cut_off, stops):
             continue
         known[instance] = (state, cut_off, stops)
-        if before is not None and stops > before[2] and before[0] == state == "running":
-            # Stopped and started between two looks: its process has died all the same.
-            _say({"instance": instance, "state": "stopped", "cut_off": cut_off})
-        _say({"instance": instance, "state": state, "cut_off": cut_off})
+        for told in _passed_through(before, state, stops):
+            _say({"instance": instance, "state": told, "cut_off": cut_off})
 
 
 def _watch(topology: Topology) -> None:
@@ -301,6 +299,12 @@ def _parameters() -> dict[str, str]:
     return {
         str(name): str(held[name][-1].value) for name in list(held) if str(name).startswith("/shop/") and held[name]
     }
+
+
+def _passed_through(before: tuple[str, bool, int] | None, state: str, stops: int) -> tuple[str, ...]:
+    """The states since the last look: stopped and started in between, its process has died all the same."""
+    missed = before is not None and stops > before[2] and before[0] == state == "running"
+    return ("stopped", state) if missed else (state,)
 
 
 def _count_stops() -> None:

@@ -70,9 +70,10 @@ class Watchdog:
     def rescue(self, why: str) -> bool:
         """Stop what may still break things, then undo; whether nothing is left."""
         begun = time.time()
-        # One that has handed over lives, and tells of the run's end itself.
-        told = "watchdog.took_over" if self.handed_over else events.ABORT
-        events.record_event(self.events, told, who="watchdog", reason=why, by="watchdog")
+        if self.handed_over:  # the conductor lives, and tells of the run's end itself
+            events.record_event(self.events, "watchdog.took_over", who="watchdog", reason=why, by="watchdog")
+        else:
+            events.record_event(self.events, events.ABORT, who="watchdog", reason=why, by="watchdog")
         for pid, created in self.players if self.handed_over else [self.conductor, *self.players]:
             _kill(pid, created)
         ledger = Ledger(self.ledger)
