@@ -55,7 +55,9 @@ def _reading(file: Path, format_: str | None, dependency: str | None) -> dict[st
     if done.returncode == BAD_INPUT:
         raise _BadArrivalsError(words[-1] if words else f"{file}: no arrivals")
     if done.returncode != 0:
-        raise StormproofError(f"the probe ended with code {done.returncode}: {words[-1] if words else 'no reason given'}")
+        raise StormproofError(
+            f"the probe ended with code {done.returncode}: {words[-1] if words else 'no reason given'}"
+        )
     reading: dict[str, Any] = json.loads(done.stdout)
     return reading
 
