@@ -10,10 +10,12 @@ import asyncio
 import functools
 import logging
 import random
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +28,9 @@ from stormproof.lab.variants import CartPolicy
 KNOWN_CARTS_MAX = 10_000
 OUTBOX_MAX = 5_000
 DRAIN_PAUSE_S = 0.05  # on average, between two writes from the outbox
+
+# What the thread is at that retries by hand: the logical call's id, and which attempt.
+_CALL: ContextVar[tuple[str, int] | None] = ContextVar("call", default=None)
 
 _log = logging.getLogger("stormproof.lab.cart")
 
@@ -68,7 +73,15 @@ def cart_client(*, url: str, instance_id: str, policy: CartPolicy) -> Any:
         "max_pool_connections": policy.threads,
         "proxies": {},  # loopback; whatever the machine's proxy settings say
     }
-    return boto3.client("dynamodb", region_name=REGION, endpoint_url=url, config=Config(**settings))
+    client = boto3.client("dynamodb", region_name=REGION, endpoint_url=url, config=Config(**settings))
+    client.meta.events.register("before-call.dynamodb", _name_the_call)
+    return client
+
+
+def _name_the_call(params: dict[str, Any], **_: Any) -> None:
+    """The application's own id of the call, as a trace would carry it: the SDK starts a new one at each call of it."""
+    if (call := _CALL.get()) is not None:
+        params["headers"] |= {"x-op-id": call[0], "x-attempt": str(call[1])}
 
 
 def read_table(client: Any, user: str) -> frozenset[str]:
@@ -116,7 +129,9 @@ class NaiveCart:
     async def _insist(self, call: Callable[[], Any]) -> Any:
         def attempts() -> Any:
             error: Exception | None = None
-            for _ in range(1 + self._policy.immediate_retries):
+            operation = secrets.token_hex(8)
+            for attempt in range(1, 2 + self._policy.immediate_retries):
+                _CALL.set((operation, attempt))
                 try:
                     return call()
                 except (ClientError, BotoCoreError) as failure:

@@ -113,7 +113,8 @@ def parse_line(line: bytes, dependency: str) -> dict[str, Any] | None:
         "outcome": _outcome(status, flags),
         "retry_after_s": math.nan if retry_after_s is None else retry_after_s,
         "client": client.group(1) if client else "",
-        "op": _text(entry, "invocation_id") or _text(entry, "op_id"),
+        # The caller's own id first: an application that retries around its SDK makes several of the SDK's operations.
+        "op": _text(entry, "op_id") or _text(entry, "invocation_id"),
         "attempt": _attempt(entry),
         "flags": flags,
         "canary": _text(entry, "canary").lower() not in ("", "0", "false"),
@@ -121,10 +122,11 @@ def parse_line(line: bytes, dependency: str) -> dict[str, Any] | None:
 
 
 def _attempt(entry: Mapping[str, Any]) -> int:
-    """From ``amz-sdk-request: attempt=2; max=3``, else from x-attempt; 0 when neither says."""
-    if match := _ATTEMPT.search(_text(entry, "sdk_request")):
-        return min(int(match.group(1)), 32_767)
-    return min(int(_number(entry, "attempt") or 0), 32_767)
+    """From x-attempt, else from ``amz-sdk-request: attempt=2; max=3``; 0 when neither says."""
+    if own := _number(entry, "attempt"):
+        return min(int(own), 32_767)
+    match = _ATTEMPT.search(_text(entry, "sdk_request"))
+    return min(int(match.group(1)), 32_767) if match else 0
 
 
 def _outcome(status: int, flags: str) -> str:

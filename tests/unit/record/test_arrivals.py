@@ -155,3 +155,10 @@ def test_a_part_with_other_columns_is_refused(run: RunDirectory, tmp_path: Path)
 
     with pytest.raises(RunDirectoryError, match=r"cart\.parquet"):
         read_arrivals(run)
+
+
+def test_the_applications_own_id_comes_before_the_sdks() -> None:
+    """Who retries around an SDK makes several of its operations: they are one call all the same."""
+    row = parse(invocation_id="sdk-2", sdk_request="attempt=1; max=1", op_id="call-7", attempt="2")
+
+    assert (row["op"], row["attempt"]) == ("call-7", 2)
