@@ -98,7 +98,8 @@ def _independence(waits: Waits) -> float:
     """Below 1 when a long wait is followed by a long one more often than chance allows."""
     from scipy.stats import rankdata
 
-    x, y = [], []
+    x: list[Floats] = []
+    y: list[Floats] = []
     for nth in range(2, int(waits.nth.max()) + 1):
         pair = (waits.nth == nth) & ~np.isnan(waits.previous_s)
         if pair.sum() >= 8:
