@@ -68,14 +68,14 @@ def test_every_reading_has_every_key(readings: dict[str, dict[str, Any]]) -> Non
 
 @pytest.mark.parametrize("name", ["cockatiel_full", "grpcio_policy", "got_default", "haproxy_l7"])
 def test_fewer_calls_never_raise_a_confidence(name: str) -> None:
-    """Each confidence of 50, 10 and 3 calls is at most that of more of the same calls."""
+    """Confidence in a label of 50, 10 and 3 calls is at most that of more of the same calls (values: on average)."""
     whole = trace(name)
     readings = [identify_retries(some_calls(whole, calls)) for calls in (200, 50, 10, 3)]
     for more, fewer in itertools.pairwise(readings):
         risen = {
             key: (value, more["confidence"][key])
             for key, value in fewer["confidence"].items()
-            if value > more["confidence"][key]
+            if key in {"retries", *LABELS, "amplification", "budget", "breaker"} and value > more["confidence"][key]
         }
 
         assert {} == risen, (name, more["n_ops"], fewer["n_ops"])
