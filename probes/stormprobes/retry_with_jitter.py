@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["identify_retries", "retry_with_jitter"]
 
 BAD_INPUT = 65
+TWO_RULES = 0.88
 MIXED = 0.45  # no confidence of a mixture of clients is above this
 
 
@@ -68,8 +69,8 @@ def identify_retries(arrivals: pd.DataFrame) -> dict[str, Any]:
     rows = clean(arrivals)
     calls = link(rows)
     budget, breaker = read_budget(calls), read_breaker(calls)
-    population = population_of(calls, changes=bool(budget.there or breaker.there))
     waits = measure(calls)
+    population = population_of(calls, waits, changes=bool(budget.there or breaker.there))
     obeys = obedience(waits)
     backoff = _backoff(calls, waits, obeys) if calls.trust > 0 else UNKNOWN
     attempts = read_attempts(calls, until_s=budget.since_s, waits_are_exact=backoff.is_exact)
@@ -103,12 +104,15 @@ def _backoff(calls: Calls, waits: Waits, obeys: Obedience) -> Backoff:
     own = waits
     if obeys.honoured or (obeys.honoured is None and np.any(waits.retry_after_s > 0)):
         own = waits.where(~(waits.retry_after_s > 0))
-    own = _largest_alike(own)
+    alike = _largest_alike(own)
+    # Other waits after another outcome: one client with two rules, or two clients in one log. Never quite sure, then.
+    trust = calls.trust * (1.0 if len(alike) == len(own) else TWO_RULES)
+    own = alike
     tries = calls.table.loc[calls.table["last_failed"], "tries"]
     if len(tries) >= 8 and tries.max() - tries.min() >= 2 and tries.quantile(0.02) >= 5:
         # Different numbers of tries, none of them few: a deadline ended the calls, and chose or cut the last waits.
         own = own.where(own.nth <= int(tries.quantile(0.02)) - 3)
-    return read_backoff(own, trust=1.0 if calls.trust == 1.0 else calls.trust)
+    return read_backoff(own, trust=trust)
 
 
 def _largest_alike(waits: Waits) -> Waits:

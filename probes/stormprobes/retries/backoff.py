@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "Backoff", "Named", "read_backoff"]
 
 WAITS_FITTED = 600
+CALLS_JUDGED = 500
 LABEL_WEIGHT_MIN = 0.35  # below, no label is an answer
 NARROW_ADDITIVE_S = 0.015
 NARROW_ADDITIVE_FACTOR = 0.75
@@ -90,7 +91,8 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
     if cut is not None:
         some = cut
         fits = fit_models(some)
-    fits_well = quality(fits[0].model, some, range_s)
+    judged = waits.thinned(CALLS_JUDGED) if cut is None else some  # more than was fitted: a mixture shows in numbers
+    fits_well = quality(fits[0].model, judged, range_s)
     named = _named(fits, waits_deep=int(some.nth.max()))
     sure = ceiling(calls) * fits_well * trust
     sharp = {name: sharpness(fits[0], some, range_s, name) for name in ("base", "multiplier", "increment", "cap")}

@@ -84,11 +84,12 @@ def _no_budget(calls: Calls, concerned: pd.DataFrame, again: Bools) -> Seen:
 def _change(again: Bools) -> tuple[int, float]:
     """Where the share of True changes most, and the log likelihood ratio of that change."""
     n = len(again)
-    done = np.cumsum(again)[:-1]
+    total = int(again.sum())
+    done = np.cumsum(again.astype(np.int64))[:-1]
     size = np.arange(1, n)
-    gain = _bernoulli(done, size) + _bernoulli(done[-1] + again[-1] - done, n - size)
-    gain -= _bernoulli(np.array([again.sum()]), np.array([n]))[0]
-    falls = done / size > (again.sum() - done) / (n - size)
+    gain = _bernoulli(done, size) + _bernoulli(total - done, n - size)
+    gain -= _bernoulli(np.array([total]), np.array([n]))[0]
+    falls = done / size > (total - done) / (n - size)
     gain = np.where(falls, gain, -np.inf)
     at = int(np.argmax(gain))
     return at + 1, float(gain[at])

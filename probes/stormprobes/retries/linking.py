@@ -38,7 +38,7 @@ def link(arrivals: Arrivals) -> Calls:
     if _is_sequential(arrivals.frame):
         return _by_sequence(arrivals.frame)
     frame = arrivals.frame.assign(attempt=1)
-    labels = frame.index.to_series().astype(str)
+    labels = frame.index.to_series().map(str)
     return from_labels(frame, labels, trust=0.0, method="none")
 
 

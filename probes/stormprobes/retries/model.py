@@ -166,4 +166,4 @@ def _sliced(model: Model, waits: Waits, w: Floats, scale: Floats, shape: Floats,
     density = np.zeros(len(waits))
     for slot in range(points.shape[1] - 1):
         density += _uniform(w, points[:, slot], points[:, slot + 1], scale, cap)
-    return density / (points.shape[1] - 1)
+    return np.asarray(density / (points.shape[1] - 1))

@@ -68,7 +68,7 @@ def nominal(name: str, count: int, parameters: Mapping[str, float]) -> Floats:
     family, _, case = name.partition(":")
     if family == "exponential":
         multiplier = 2.0 if case == "2" else parameters["multiplier"]
-        return base * np.exp(np.minimum(j * np.log(multiplier), 40.0))
+        return np.asarray(base * np.exp(np.minimum(j * np.log(multiplier), 40.0)))
     if family == "linear":
         return base + j * (base if case else parameters["increment"])
     if family == "quadratic":

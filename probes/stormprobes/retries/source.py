@@ -8,8 +8,9 @@
 | nginx | NGINX log in `escape=json` | address and user agent | request id, if any comes twice |
 
 In CSV and Parquet arrived_at, duration_ms and status stand in for t_start_s, t_end_s and outcome. The keys of an
-Envoy log are ours, or those of Envoy's operators (start_time, response_code, …). The format is told from the content; saying it turns a guess into a check. A line
-that cannot be read is left out and counted; a file without one that can is refused with what its first line was.
+Envoy log are ours, or those of Envoy's operators (start_time, response_code, …). The format is told from the
+content; saying it turns a guess into a check. A line that cannot be read is left out and counted; a file without
+one that can is refused with what its first line was.
 """
 
 from __future__ import annotations

@@ -56,9 +56,9 @@ def read_traffic(calls: Calls) -> Traffic:
     peak = int(reach.max())
     begun = calls.table["start_s"]
     calls_per_s = calls.count / max(1.0, float(begun.max() - begun.min()))
-    waves = [(int(n), group["t_start_s"].to_numpy()) for n, group in rows[rows["nth"] > 1].groupby("nth", sort=True)]
+    waves = [group["t_start_s"].to_numpy() for _, group in rows[rows["nth"] > 1].groupby("nth", sort=True)]
     span_s = max(WINDOW_S, float(ordered[-1] - ordered[0]))
-    synchrony, share_max = synchrony_of([times for _, times in waves], span_s)
+    synchrony, share_max = synchrony_of(waves, span_s)
     return Traffic(
         amplification=len(rows) / max(1, calls.count),
         amplification_peak=peak / calls_per_s,
