@@ -31,7 +31,7 @@ from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.forge import SHOP, Forge
 from stormproof.lab.health import target_health
 from stormproof.lab.listening import answers, is_open, says_so
-from stormproof.lab.network_cut import NetworkCut
+from stormproof.lab.network_cut import CutOff
 from stormproof.lab.parameters import write_parameters
 from stormproof.lab.processes import Adopted, Owner, ProcessIdentity, child_environment, let_finish, spawn
 from stormproof.lab.replacements import Replacements
@@ -73,9 +73,7 @@ class Supervisor:
         self._forge: Forge | None = None
         self._identities: dict[str, ProcessIdentity] = {}
         self._wanted: set[str] = set()  # instances that the control plane calls running
-        self._cut_off: set[str] = set()  # instances whose subnet's ACL lets nothing pass
-        self._network_cut = NetworkCut()
-        self._not_cut_because = ""
+        self._cut_off = CutOff()
         self._start_again_at: dict[str, float] = {}
         self._environment = child_environment(os.environ)
         self._selector = selectors.DefaultSelector()
@@ -248,7 +246,8 @@ class Supervisor:
         elif self._selector.select(timeout=_TICK_S):
             self._hear()
         self._see_who_died()
-        self._keep_cut_off()
+        pids = {name: child.pid for name, child in self._children.items()}
+        self._cut_off.keep(self._topology.instances, pids, outside=[pids["envoy"]] if "envoy" in pids else [])
         now = time.monotonic()
         if self._ready:
             self._rollout.turn(now)
@@ -278,7 +277,7 @@ class Supervisor:
             elif "parameters" in document:
                 write_parameters(parameters_path(self._folder.path), document["parameters"])
             else:
-                self._obey_acl(document["instance"], cut_off=document["cut_off"])
+                self._cut_off.obey(document["instance"], cut_off=document["cut_off"])
                 self._obey(document["instance"], document["state"])
 
     def _obey(self, instance_id: str, state: str) -> None:
@@ -294,33 +293,6 @@ class Supervisor:
         self._start_again_at.pop(instance_id, None)
         self._end_shop(instance_id)
         self.give_up(instance_id)  # a machine without power has no process of a new release either
-
-    def _obey_acl(self, instance_id: str, *, cut_off: bool) -> None:
-        """An ACL that denies is a network that swallows; one that allows again mends it."""
-        if cut_off and instance_id not in self._cut_off:
-            _log.info("%s is cut off", instance_id)
-            self._cut_off.add(instance_id)
-        elif not cut_off and instance_id in self._cut_off:
-            _log.info("%s is no longer cut off", instance_id)
-            self._cut_off.discard(instance_id)
-            self._network_cut.mend()  # of everybody: the next turn cuts those off again that still are to be
-
-    def _keep_cut_off(self) -> None:
-        """Also what a cut-off process has opened since the last turn, or one that was started since."""
-        if not self._cut_off:
-            return
-        shops = [instance for instance in self._topology.instances if instance.id in self._cut_off]
-        try:
-            self._network_cut.keep(
-                inside=[self._children[shop.id].pid for shop in shops if shop.id in self._children],
-                addresses=[(shop.address.host, shop.address.port) for shop in shops],
-                outside=[self._children["envoy"].pid] if "envoy" in self._children else [],
-            )
-        except OSError as error:
-            # The fault is then not felt, which is what its run will say; the lab itself goes on.
-            if str(error) != self._not_cut_because:  # once, not on every turn
-                self._not_cut_because = str(error)
-                _log.error("the network of %s cannot be cut: %s", sorted(self._cut_off), error)
 
     # What a rollout needs done (`rollout.Fleet`): the new process listens beside the old one, on the same port. ---
 

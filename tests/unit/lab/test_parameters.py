@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from stormproof.lab.builds import FIRST
 from stormproof.lab.cart import CartAnswer
 from stormproof.lab.dependency import dependency_app
 from stormproof.lab.parameters import Parameters, read_parameters, write_parameters
+from stormproof.lab.prices import Prices
 from stormproof.lab.recommendations import Recommendations
+from stormproof.lab.retrying import RetryingClient
 from stormproof.lab.shop import Shop
 from stormproof.lab.variants import HARDENED, NAIVE, Variant
 
@@ -37,10 +41,23 @@ def answers(
     async def ask() -> tuple[int, ...]:
         write_parameters(path, parameters)
         held = Parameters(path=path, instance_id="i-1")
-        async with TestServer(dependency_app()) as dependency:
+        async with TestServer(
+            dependency_app(Prices(stock_url="http://127.0.0.1:9", policy=variant.calls.prices_of_stock))
+        ) as dependency:
             url = str(dependency.make_url("")).rstrip("/") if reachable else "http://127.0.0.1:9"
             client = Recommendations(url=url, instance_id="i-1", policy=variant.recommendations, key=held.key)
-            shop = Shop(instance_id="i-1", zone="a", recommendations=client, cart=NoCart(), release=held.release)
+            rng = random.Random(1)
+            calls = variant.calls
+            shop = Shop(
+                identity={"x-zone": "a", "x-instance": "i-1"},
+                build=FIRST,
+                recommendations=client,
+                cart=NoCart(),
+                stock=RetryingClient(url=url, client_id="i-1", policy=calls.shop_of_stock, rng=rng),
+                prices=RetryingClient(url=url, client_id="i-1", policy=calls.shop_of_prices, rng=rng),
+                placeholders=variant.placeholders,
+                release=held.release,
+            )
             async with TestClient(TestServer(shop.app())) as browser:
                 page, check = await browser.get("/?user=c1"), await browser.get("/healthz")
                 assert page.headers.get("x-release", "") == parameters.get("/shop/release", "")

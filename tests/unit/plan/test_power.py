@@ -15,7 +15,7 @@ PHASES = {Phase.STEADY: 15.0, Phase.FAULT: 20.0, Phase.RECOVERY: 15.0}
 
 def power(text: str, *, rate_per_s: float | None = 150.0, claims: int = 1, fault_s: float = 20.0) -> Power:
     phases = PHASES | {Phase.FAULT: fault_s}
-    return power_of(parse_hypothesis(text), rate_per_s=rate_per_s, phases_s=phases, claims_by_chance=claims)
+    return power_of(parse_hypothesis(text), rate_per_s=rate_per_s, stretches_s=phases, claims_by_chance=claims)
 
 
 @pytest.mark.parametrize(("rate", "percent"), [(150, 99.5), (1000, 99.9), (40, 95), (5000, 99)])
