@@ -2,8 +2,8 @@
 
 Each arm is a process of its own (start-up and imports are not counted, peak memory is), in rounds of random order over
 the same Parquet parts: four workers' parts, row groups of 20,000 as the recorder writes them, rows in the order in
-which requests ended. pandas, polars and duckdb compute availability, p50, p99 and throughput of both phases, exactly and
-without an interval; duckdb and polars come with `pip install -e .[bench]`, and are left out where they are not.
+which requests ended. pandas, polars and duckdb compute availability, p50, p99 and throughput of both phases, exactly
+and without an interval; duckdb and polars come with `pip install -e .[bench]`, and are left out where they are not.
 
     python bench/analysis_size.py --rows 10_000_000 --rounds 5
 """
