@@ -14,7 +14,7 @@ from stormproof.lab.state import LabRecord
 _DOING = {duty_cycle.MODULE: "holds back", crash_loop.MODULE: "kills again and again"}
 
 
-def process_faults(record: LabRecord, cut_off: Collection[str]) -> Iterator[dict[str, str]]:
+def process_faults(record: LabRecord, cut_off: Collection[str] = ()) -> Iterator[dict[str, str]]:
     """Each as kind and what, in words; that a network cut holds the processes of *cut_off* is not another one."""
     for name, identity in record.processes.items():
         process = identity.find()

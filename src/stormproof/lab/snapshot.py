@@ -62,7 +62,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
         "releases": _releases(environment),
         "experiments": _experiments(environment),
         "processes": {name: _process(identity) for name, identity in sorted(record.processes.items())},
-        "done_to_processes": [fault["what"] for fault in process_faults(record, ())],
+        "done_to_processes": [fault["what"] for fault in process_faults(record)],
     }
 
 
