@@ -148,7 +148,7 @@ def surely(reading: Mapping[str, Any], key: str, *values: object) -> bool:
 
 
 def is_naive_cart(reading: Mapping[str, Any]) -> bool:
-    """Four attempts, and nothing said for sure of their pauses that is not so: at once, as far as a busy process can."""
+    """Four attempts, and nothing said for sure of their pauses that is not so: at once, as far as a process can."""
     return surely(reading, "attempts_max", 4) and not surely(reading, "family", *OTHER_THAN_IMMEDIATE)
 
 
