@@ -69,7 +69,7 @@ controls: setup-dev ## every experiment at full length on hardened, naive and no
 	@$(BIN)/python tests/controls/run_table.py
 
 bench: setup-dev ## what recording costs, how late arrivals are, how soon an undo is done (over an hour)
-	@for script in recorder_overhead arrival_lateness run_wall_time undo_latency kill_campaign backoff_table identify_clients; do \
+	@for script in recorder_overhead arrival_lateness run_wall_time undo_latency kill_campaign retry_traces backoff_table identify_clients; do \
 		echo "── bench/$$script.py"; $(BIN)/python bench/$$script.py; done
 
 docs: setup-dev ## regenerate the reference pages from the code

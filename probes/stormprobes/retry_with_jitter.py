@@ -1,16 +1,16 @@
 """How clients retry, read off the arrivals at a dependency: back-off, jitter, attempts, amplification, synchrony.
 
-`identify_retries` takes a frame of arrivals; `retry_with_jitter` takes a file, for Chaos Toolkit and the command line. Neither
-decides anything. Reading (every key is always there):
+`identify_retries` takes a frame of arrivals; `retry_with_jitter` takes a file, for Chaos Toolkit and the command
+line. Neither decides anything. Reading (every key is always there):
 
 | key | what |
 | --- | --- |
 | retries, attempts_max | does the client try again; tries of one call at most, the first included |
 | family | none, immediate, fixed, linear, quadratic, fibonacci, exponential, or other: it cannot be told |
-| base_s, multiplier, increment_s, cap_s | of the family, before jitter; None where the family has none or the data do not show it |
+| base_s, multiplier, increment_s, cap_s | of the family, before jitter; None where it has none or it does not show |
 | jitter | none, full, equal, decorrelated, additive, proportional, or other |
 | honours_retry_after, budget, breaker | True, False (it would have shown), None (not exercised, or it cannot be told) |
-| amplification, amplification_peak | arrivals per logical call, over all; arrivals in the busiest second over calls a second |
+| amplification, amplification_peak | arrivals per logical call; in the busiest second, over calls a second |
 | synchrony | 0: retries of independent clients; 1: all in the same instant |
 | confidence | 0 … 1 for each of these |
 | candidates | what else explains the waits, with weights that sum to 1 |
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["identify_retries", "retry_with_jitter"]
 
 BAD_INPUT = 65
+TWO_RULES = 0.88
 MIXED = 0.45  # no confidence of a mixture of clients is above this
 
 
@@ -62,14 +63,14 @@ def retry_with_jitter(path: str, format: str | None = None, dependency: str | No
 def identify_retries(arrivals: pd.DataFrame) -> dict[str, Any]:
     """The reading of *arrivals*, with columns client, op, attempt, t_start_s, t_end_s, outcome[, retry_after_s].
 
-    Only t_start_s is required; the less there is, the less is told. Raises `ValueError` for a frame that has no rows, lacks
-    t_start_s, or has times that are none.
+    Only t_start_s is required; the less there is, the less is told. Raises `ValueError` for a frame that has no
+    rows, lacks t_start_s, or has times that are none.
     """
     rows = clean(arrivals)
     calls = link(rows)
     budget, breaker = read_budget(calls), read_breaker(calls)
-    population = population_of(calls, changes=bool(budget.there or breaker.there))
     waits = measure(calls)
+    population = population_of(calls, waits, changes=bool(budget.there or breaker.there))
     obeys = obedience(waits)
     backoff = _backoff(calls, waits, obeys) if calls.trust > 0 else UNKNOWN
     attempts = read_attempts(calls, until_s=budget.since_s, waits_are_exact=backoff.is_exact)
@@ -103,12 +104,15 @@ def _backoff(calls: Calls, waits: Waits, obeys: Obedience) -> Backoff:
     own = waits
     if obeys.honoured or (obeys.honoured is None and np.any(waits.retry_after_s > 0)):
         own = waits.where(~(waits.retry_after_s > 0))
-    own = _largest_alike(own)
+    alike = _largest_alike(own)
+    # Other waits after another outcome: one client with two rules, or two clients in one log. Never quite sure, then.
+    trust = calls.trust * (1.0 if len(alike) == len(own) else TWO_RULES)
+    own = alike
     tries = calls.table.loc[calls.table["last_failed"], "tries"]
     if len(tries) >= 8 and tries.max() - tries.min() >= 2 and tries.quantile(0.02) >= 5:
         # Different numbers of tries, none of them few: a deadline ended the calls, and chose or cut the last waits.
         own = own.where(own.nth <= int(tries.quantile(0.02)) - 3)
-    return read_backoff(own, trust=1.0 if calls.trust == 1.0 else calls.trust)
+    return read_backoff(own, trust=trust)
 
 
 def _largest_alike(waits: Waits) -> Waits:
@@ -232,9 +236,8 @@ def _bounded(attempts: Attempts) -> Attempts:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``python -m stormprobes.retry_with_jitter FILE``: the reading as JSON; 65 and one line for a file that is none.
-
-    With ``--run RUN_DIR`` it is that of a run of Stormproof, a reading a dependency, as ``{"probe", "value"}``.
+    """``python -m stormprobes.retry_with_jitter FILE``: the reading as JSON; 65 and one line for a file that is
+    none. With ``--run RUN_DIR`` it is that of a run of Stormproof, a reading a dependency, as ``{"probe", "value"}``.
     """
     import argparse
     import json

@@ -1,7 +1,7 @@
 """Synthetic clients: arrivals that a client with a known rule would cause, over the whole space of rules.
 
-The overhead is what was measured on real clients (median 1.4 ms, 99 % 5 ms, now and then up to 30 ms), and deliberately not the
-estimator's own model of it: log-normal with rare stalls here, log-logistic there.
+The overhead is what was measured on real clients (median 1.4 ms, 99 % 5 ms, now and then up to 30 ms), and
+deliberately not the estimator's own model of it: log-normal with rare stalls here, log-logistic there.
 """
 
 from __future__ import annotations
@@ -37,14 +37,20 @@ class Client:
 def random_client(rng: np.random.Generator) -> Client:
     """Any client: bases 10 ms … 5 s, multipliers 1.3 … 3, caps, every jitter, 1 … 8 retries."""
     family = str(rng.choice(FAMILIES, p=[0.04, 0.06, 0.17, 0.12, 0.03, 0.04, 0.54]))
-    jitter = "none" if family in {"none", "immediate"} else str(rng.choice(JITTERS, p=[0.32, 0.2, 0.14, 0.08, 0.13, 0.13]))
+    jitter = (
+        "none" if family in {"none", "immediate"} else str(rng.choice(JITTERS, p=[0.32, 0.2, 0.14, 0.08, 0.13, 0.13]))
+    )
     if jitter == "decorrelated":
         family = "exponential"
     base = float(f"{np.exp(rng.uniform(np.log(0.01), np.log(5.0))):.1g}")
     multiplier = 3.0 if jitter == "decorrelated" else float(rng.choice([1.3, 1.5, 2.0, 2.0, 2.0, 2.0, 2.5, 3.0]))
     minus, plus = PROPORTIONS[int(rng.integers(len(PROPORTIONS)))] if jitter == "proportional" else (0.0, 0.0)
     attempts = 1 if family == "none" else int(rng.integers(2, 10))
-    cap = base * float(rng.choice([2.5, 5.0, 10.0])) if rng.random() < 0.5 and family in {"exponential", "linear"} else None
+    cap = (
+        base * float(rng.choice([2.5, 5.0, 10.0]))
+        if rng.random() < 0.5 and family in {"exponential", "linear"}
+        else None
+    )
     lead = int(rng.random() < 0.1 and attempts > 2 and family not in {"none", "immediate"})
     return Client(
         family=family,
@@ -62,7 +68,9 @@ def random_client(rng: np.random.Generator) -> Client:
     )
 
 
-def arrivals(client: Client, *, calls: int, rng: np.random.Generator, clients: int = 1, name: str = "c") -> pd.DataFrame:
+def arrivals(
+    client: Client, *, calls: int, rng: np.random.Generator, clients: int = 1, name: str = "c"
+) -> pd.DataFrame:
     """*calls* calls that all fail with 503, spread over clients and time."""
     rows = []
     start_s = 1.0

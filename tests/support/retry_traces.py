@@ -79,7 +79,9 @@ def marks(name: str, reading: dict[str, Any]) -> list[Mark]:
 
     def mark(key: str, expected: Any, right: bool) -> None:
         confidence = float(reading["confidence"][key])
-        found.append(Mark(trace=name, key=key, expected=expected, got=reading[key], confidence=confidence, is_right=right))
+        found.append(
+            Mark(trace=name, key=key, expected=expected, got=reading[key], confidence=confidence, is_right=right)
+        )
 
     abstains = {"other"} if server_waits else set()
     families = set(known.get("accept_family") or [known["family"]]) | abstains
@@ -111,4 +113,6 @@ def _has(known: dict[str, Any], key: str, attempts: int) -> bool:
     if len(ends) < 2 or ends[-2] == 0:
         return False
     grows = ends[-1] / ends[-2]
-    return bool(ends[-1] >= 0.99 * known["cap_s"] and grows < 0.95 * (known["multiplier"] or 9.0) and known["family"] != "fixed")
+    return bool(
+        ends[-1] >= 0.99 * known["cap_s"] and grows < 0.95 * (known["multiplier"] or 9.0) and known["family"] != "fixed"
+    )

@@ -1,6 +1,7 @@
 """One line of an access log → one arrival, or None where it is none.
 
-Times are Unix seconds. A client that gave up before an answer is a `hang`: the ALB writes 460, NGINX 499, Envoy the flag DC.
+Times are Unix seconds. A client that gave up before an answer is a `hang`: the ALB writes 460, NGINX 499, Envoy the
+flag DC.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _ABSENT = ("", "-")
 
 
 def alb_line(line: bytes) -> dict[str, Any] | None:
-    """A line of an Application Load Balancer's log, whose fields are separated by blanks and quoted where they have some."""
+    """A line of an Application Load Balancer's log, whose fields are separated by blanks and quoted where they
+    have some.
+    """
     try:
         fields = shlex.split(line.decode("utf-8", "replace"), posix=True)
     except ValueError:  # a quotation that is not closed: the line is torn
@@ -52,7 +55,9 @@ def alb_line(line: bytes) -> dict[str, Any] | None:
 
 
 def envoy_line(line: bytes) -> dict[str, Any] | None:
-    """A line of our own Envoy log, or of one whose keys are called as Envoy's operators (start_time, response_code, …)."""
+    """A line of our own Envoy log, or of one whose keys are called as Envoy's operators (start_time,
+    response_code, …).
+    """
     entry = _entry(line)
     if entry is None:
         return None
@@ -84,7 +89,9 @@ def envoy_line(line: bytes) -> dict[str, Any] | None:
 
 
 def nginx_line(line: bytes) -> dict[str, Any] | None:
-    """A line of an NGINX `log_format … escape=json`, keys called as its variables. It is written when the request ends."""
+    """A line of an NGINX `log_format … escape=json`, keys called as its variables. It is written when the request
+    ends.
+    """
     entry = _entry(line)
     if entry is None:
         return None
@@ -103,7 +110,7 @@ def nginx_line(line: bytes) -> dict[str, Any] | None:
     )
 
 
-def _row(
+def _row(  # noqa: PLR0913 - the columns of an arrival, by name
     *,
     client: str,
     op: str,

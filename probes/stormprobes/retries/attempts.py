@@ -1,8 +1,8 @@
 """At most how many tries a call gets, and what ended the calls that gave up: a count, a deadline, a budget.
 
 A maximum is known only from calls that failed to the end. If calls that failed A times never went on, and calls that
-failed A−1 times did, A is it: the chance of that without a maximum is (1 − q)ⁿ, where q is the share that went on after A−1 and
-n the calls that stopped at A.
+failed A−1 times did, A is it: the chance of that without a maximum is (1 − q)ⁿ, where q is the share that went on
+after A−1 and n the calls that stopped at A.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def read_attempts(calls: Calls, *, until_s: float | None, waits_are_exact: bool)
     table = calls.table
     retried = retried_outcomes(calls)
     most = int(table["tries"].max()) if len(table) else 0
-    gave_up = table[table["last_failed"] & table["last_outcome"].isin([name for name, again in retried.items() if again])]
+    gave_up = table[
+        table["last_failed"] & table["last_outcome"].isin([name for name, again in retried.items() if again])
+    ]
     if not any(retried.values()):
         gave_up = table[table["last_failed"]]
     if until_s is not None:  # the last calls before may have had some of the budget, and not all they wanted
@@ -65,7 +67,11 @@ def read_attempts(calls: Calls, *, until_s: float | None, waits_are_exact: bool)
     deadline_s = _deadline(gave_up, tries)
     if n_most == 0:  # nobody failed that often: recovery ended it, or success
         return Attempts(
-            most=most, confidence=0.2 if most > 1 else 0.0, is_lower_bound=True, deadline_s=deadline_s, gave_up=len(tries)
+            most=most,
+            confidence=0.2 if most > 1 else 0.0,
+            is_lower_bound=True,
+            deadline_s=deadline_s,
+            gave_up=len(tries),
         )
     went_on = _share_that_went_on(calls, most - 1)
     confidence = ceiling(n_most) * (1.0 - (1.0 - went_on) ** n_most)

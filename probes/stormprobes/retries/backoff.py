@@ -1,14 +1,15 @@
 """Waits → the client's back-off, in words: family, base, multiplier, cap, jitter, each with a confidence.
 
-The weight of a label is the posterior weight of all models that carry it. A confidence is that weight × how well the best model
-fits × the ceiling for the number of calls. Where two labels are the same thing seen from two sides (one retry has no
-multiplier; b·U(1, 2) is equal jitter of 2b) the conventions of the page on this probe decide, and the others are candidates.
+The weight of a label is the posterior weight of all models that carry it. A confidence is that weight × how well
+the best model fits × the ceiling for the number of calls. Where two labels are the same thing seen from two sides
+(one retry has no multiplier; b·U(1, 2) is equal jitter of 2b) the conventions of the page on this probe decide, and
+the others are candidates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +25,16 @@ from stormprobes.retries.sharpness import sharpness
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Backoff", "Named", "UNKNOWN", "read_backoff"]
+__all__ = ["UNKNOWN", "Backoff", "Named", "read_backoff"]
 
-WAITS_FITTED = 900
+WAITS_FITTED = 600
+CALLS_JUDGED = 500
 LABEL_WEIGHT_MIN = 0.35  # below, no label is an answer
 NARROW_ADDITIVE_S = 0.015
 NARROW_ADDITIVE_FACTOR = 0.75
 SAME_VALUE = 0.1
-# U(0.1, 0.3) is 0.1 + U(0, 0.2) and is 0.2 ± 50 %: where nothing grows the data cannot tell, and people write the former.
+# U(0.1, 0.3) is 0.1 + U(0, 0.2) and is 0.2 ± 50 %: where nothing grows the data cannot tell, and people write the
+# former.
 FIXED_PROPORTION_COST = 1.2
 LAST_WAIT_OUTLIERS = 0.5
 SURE_MIN = 0.01
@@ -54,7 +57,9 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """The answer. *detail*: lead, jitter_param, cap_order, per_try_timeout_s, quality; *last_is_cut*: a deadline shows."""
+    """The answer. *detail*: lead, jitter_param, cap_order, per_try_timeout_s, quality; *last_is_cut*: a deadline
+    shows.
+    """
 
     family: str = "other"
     jitter: str = "other"
@@ -86,7 +91,8 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
     if cut is not None:
         some = cut
         fits = fit_models(some)
-    fits_well = quality(fits[0].model, some, range_s)
+    judged = waits.thinned(CALLS_JUDGED) if cut is None else some  # more than was fitted: a mixture shows in numbers
+    fits_well = quality(fits[0].model, judged, range_s)
     named = _named(fits, waits_deep=int(some.nth.max()))
     sure = ceiling(calls) * fits_well * trust
     sharp = {name: sharpness(fits[0], some, range_s, name) for name in ("base", "multiplier", "increment", "cap")}
@@ -100,9 +106,7 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
         "per_try_timeout_s": _timeout(model, waits),
         "fit_quality": round(fits_well, 3),
     }
-    return Backoff(
-        **answer, detail=detail, last_is_cut=cut is not None, is_exact=model.structure.jitter == "none"
-    )
+    return Backoff(**answer, detail=detail, last_is_cut=cut is not None, is_exact=model.structure.jitter == "none")
 
 
 def _without_cut_waits(model: Model, waits: Waits, range_s: float) -> Waits | None:
@@ -118,18 +122,11 @@ def _without_cut_waits(model: Model, waits: Waits, range_s: float) -> Waits | No
 
 def _named(fits: list[Fit], waits_deep: int) -> list[Named]:
     """The fits in words, heaviest first; weights sum to 1."""
-    named = []
-    scores = np.array([fit.score for fit in fits])
-    for fit in fits:
-        named.append(_in_words(fit.model, waits_deep))
-    scores = scores + np.array([one.weight for one in named])
+    named = [_in_words(fit.model, waits_deep) for fit in fits]
+    scores = np.array([fit.score + one.weight for fit, one in zip(fits, named, strict=True)])
     weights = np.exp(scores - scores.max())
     weights /= weights.sum()
-    found = [
-        Named(**{name: getattr(one, name) for name in Named.__dataclass_fields__ if name != "weight"}, weight=float(weight))
-        for one, weight in zip(named, weights, strict=True)
-    ]
-    return found
+    return [replace(one, weight=float(weight)) for one, weight in zip(named, weights, strict=True)]
 
 
 def _in_words(model: Model, deepest: int) -> Named:
@@ -185,7 +182,12 @@ def _answer(named: list[Named], sure: float, sharp: Mapping[str, float]) -> dict
         "increment_s": _agreement(named, best, "increment_s") if best.increment_s else 0.0,
         "cap_s": _agreement(named, best, "cap_s") if best.cap_s else 0.0,
     }
-    for name, parameter in (("base_s", "base"), ("multiplier", "multiplier"), ("increment_s", "increment"), ("cap_s", "cap")):
+    for name, parameter in (
+        ("base_s", "base"),
+        ("multiplier", "multiplier"),
+        ("increment_s", "increment"),
+        ("cap_s", "cap"),
+    ):
         confidence[name] *= sure * sharp[parameter]
     known = family_weight >= LABEL_WEIGHT_MIN and sure > SURE_MIN
     jitter_known = sure * kind_weight >= LABEL_WEIGHT_MIN and kind != "other"
@@ -222,7 +224,9 @@ def _agreement(named: list[Named], best: Named, attribute: str) -> float:
     total = 0.0
     for one in named:
         other = getattr(one, attribute)
-        same = other == value or (value is not None and other is not None and abs(other - value) <= SAME_VALUE * abs(value))
+        same = other == value or (
+            value is not None and other is not None and abs(other - value) <= SAME_VALUE * abs(value)
+        )
         total += one.weight if same else 0.0
     return total
 

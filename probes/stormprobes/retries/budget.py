@@ -1,8 +1,9 @@
-"""Is there a retry budget, and is there a circuit breaker? Both show as retries, or calls, that stop while failures go on.
+"""Is there a retry budget, is there a circuit breaker? Both show as retries, or calls, that stop while failures go on.
 
-A budget: calls that fail are retried, then no longer, or only now and then, though failures go on. A breaker: after some failures
-the calls themselves stop, but for a lone one at regular intervals. "Not seen" is None, and becomes False only when the client
-has failed often enough that a usual budget (100 retries) or breaker (30 failures in a row) would have shown.
+A budget: calls that fail are retried, then no longer, or only now and then, though failures go on. A breaker: after
+some failures the calls themselves stop, but for a lone one at regular intervals. "Not seen" is None, and becomes
+False only when the client has failed often enough that a usual budget (100 retries) or breaker (30 failures in a
+row) would have shown.
 """
 
 from __future__ import annotations
@@ -83,11 +84,12 @@ def _no_budget(calls: Calls, concerned: pd.DataFrame, again: Bools) -> Seen:
 def _change(again: Bools) -> tuple[int, float]:
     """Where the share of True changes most, and the log likelihood ratio of that change."""
     n = len(again)
-    done = np.cumsum(again)[:-1]
+    total = int(again.sum())
+    done = np.cumsum(again.astype(np.int64))[:-1]
     size = np.arange(1, n)
-    gain = _bernoulli(done, size) + _bernoulli(done[-1] + again[-1] - done, n - size)
-    gain -= _bernoulli(np.array([again.sum()]), np.array([n]))[0]
-    falls = done / size > (again.sum() - done) / (n - size)
+    gain = _bernoulli(done, size) + _bernoulli(total - done, n - size)
+    gain -= _bernoulli(np.array([total]), np.array([n]))[0]
+    falls = done / size > (total - done) / (n - size)
     gain = np.where(falls, gain, -np.inf)
     at = int(np.argmax(gain))
     return at + 1, float(gain[at])

@@ -6,7 +6,7 @@ With `op` ids that is a grouping. Without, `linking` rebuilds what can be rebuil
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def by_op(arrivals: Arrivals) -> Calls:
     return from_labels(frame, key, trust=1.0, method="op")
 
 
-def from_labels(frame: pd.DataFrame, key: pd.Series[str], *, trust: float, method: str) -> Calls:
+def from_labels(frame: pd.DataFrame, key: pd.Series[Any], *, trust: float, method: str) -> Calls:
     """Calls from a label a row. Labels are renumbered in the order of the calls' first arrivals."""
     import pandas as pd
 

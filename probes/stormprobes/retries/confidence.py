@@ -1,7 +1,8 @@
 """Confidence: how sure the answer is on a scale from 0 to 1, and what limits it.
 
-A confidence is a product of what the data say (posterior weight of the label, quality of the fit) and a ceiling that only depends
-on how many calls bear on it, and rises with them: fewer calls, less confidence, whatever they look like.
+A confidence is a product of what the data say (posterior weight of the label, quality of the fit) and a ceiling
+that only depends on how many calls bear on it, and rises with them: fewer calls, less confidence, whatever they
+look like.
 """
 
 from __future__ import annotations

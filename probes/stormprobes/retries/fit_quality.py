@@ -1,8 +1,8 @@
 """Does the best model look like the data at all? The best of a bad lot is not an answer.
 
-The waits at each retry are held against draws from the model (Kolmogorov and Smirnov's distance); the share of waits that no
-model would give is counted; and the waits of one call are held against each other: when long ones go with long ones,
-two clients are mixed, or the client adds up its jitter.
+The waits at each retry are held against draws from the model (Kolmogorov and Smirnov's distance); the share of
+waits that no model would give is counted; and the waits of one call are held against each other: when long ones go
+with long ones, two clients are mixed, or the client adds up its jitter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 DRAWS = 20  # a wait
 WIDE_S = 0.02  # a random part narrower than this is compared by outliers only: the overhead's shape is no claim of ours
 DISTANCE_MAX = 0.09  # below this, a difference may be significant and does not matter
-P_MIN = 1e-3
+P_MIN = 5e-3
 OUTLIERS_MAX = 0.04
 CROWD_MAX_S = 0.015  # what a crowd adds has no shape that we know
 CORRELATION_MAX = 0.25
@@ -98,7 +98,8 @@ def _independence(waits: Waits) -> float:
     """Below 1 when a long wait is followed by a long one more often than chance allows."""
     from scipy.stats import rankdata
 
-    x, y = [], []
+    x: list[Floats] = []
+    y: list[Floats] = []
     for nth in range(2, int(waits.nth.max()) + 1):
         pair = (waits.nth == nth) & ~np.isnan(waits.previous_s)
         if pair.sum() >= 8:

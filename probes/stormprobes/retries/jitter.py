@@ -1,9 +1,9 @@
 """The kinds of jitter, as a density of the wait around its nominal value c.
 
 Most are U(r·c, c): r = 0 is full, ½ equal, 1 none, anything else proportional (⅔ is ±20 %, ¾ is −25 %, ⅚ is +20 %).
-Additive is c + U(0, J), or c + J·U²; decorrelated is U(b, 3·previous). A shape that is not uniform is a mixture of uniform
-slices, so that one density serves for all. Sources: the simulator behind the AWS Architecture Blog's "Exponential
-Backoff and Jitter" (full, equal, decorrelated); Polly's "decorrelated jitter back-off V2" for `polly`.
+Additive is c + U(0, J), or c + J·U²; decorrelated is U(b, 3·previous). A shape that is not uniform is a mixture of
+uniform slices, so that one density serves for all. Sources: the simulator behind the AWS Architecture Blog's
+"Exponential Backoff and Jitter" (full, equal, decorrelated); Polly's "decorrelated jitter back-off V2" for `polly`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Calls rebuilt where the log has no call ids, and how much to trust them.
 
-With try numbers (an SDK's header) the n+1st try is the earliest one that can follow an n-th: exact for waits without jitter,
-right on average for others. Without, the arrivals of one client are a chain that ends with a success, which is only so if the client
-makes one call at a time; many clients with few arrivals each are taken to do that, at a price in confidence. Anything else is
-not linked: every arrival stands alone and the back-off is not read.
+With try numbers (an SDK's header) the n+1st try is the earliest one that can follow an n-th: exact for waits
+without jitter, right on average for others. Without, the arrivals of one client are a chain that ends with a
+success, which is only so if the client makes one call at a time; many clients with few arrivals each are taken to
+do that, at a price in confidence. Anything else is not linked: every arrival stands alone and the back-off is not
+read.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def link(arrivals: Arrivals) -> Calls:
     if _is_sequential(arrivals.frame):
         return _by_sequence(arrivals.frame)
     frame = arrivals.frame.assign(attempt=1)
-    labels = frame.index.to_series().astype(str)
+    labels = frame.index.to_series().map(str)
     return from_labels(frame, labels, trust=0.0, method="none")
 
 

@@ -1,8 +1,9 @@
 """A model of a client's waits: family × jitter × cap × leading retries, and how likely it makes what was seen.
 
 A wait is seen as the client's wait plus overhead (scheduling, the network, two stacks): a log-logistic delay after
-−1 ms (timers that fire early), whose spread is fitted, and a delay that is the same for all. A small share of waits may be anything: the outlier floor keeps one stalled
-process from deciding. Everything is computed for all waits at once.
+−1 ms (timers that fire early), whose spread is fitted, and a delay that is the same for all. A small share of waits
+may be anything: the outlier floor keeps one stalled process from deciding. Everything is computed for all waits at
+once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stormprobes.retries import jitter, schedule
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf", "TAIL"]
+__all__ = ["TAIL", "Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -129,10 +130,7 @@ def log_likelihood(model: Model, waits: Waits, range_s: float) -> Floats:
     shape = jitter.slices(structure.jitter, int(waits.nth.max()))
     low, high = edges(model, waits)
     cap = values["cap"] + values.get("offset", 0.0) if structure.cap == "after" else None
-    if shape is None:
-        density = _uniform(w, low, high, scale, cap)
-    else:
-        density = _sliced(model, waits, w, scale, shape, cap)
+    density = _uniform(w, low, high, scale, cap) if shape is None else _sliced(model, waits, w, scale, shape, cap)
     floor = OUTLIERS / range_s
     return np.asarray(np.log((1.0 - OUTLIERS) * density + floor))
 
@@ -168,4 +166,4 @@ def _sliced(model: Model, waits: Waits, w: Floats, scale: Floats, shape: Floats,
     density = np.zeros(len(waits))
     for slot in range(points.shape[1] - 1):
         density += _uniform(w, points[:, slot], points[:, slot + 1], scale, cap)
-    return density / (points.shape[1] - 1)
+    return np.asarray(density / (points.shape[1] - 1))

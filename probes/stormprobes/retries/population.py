@@ -1,7 +1,7 @@
 """One kind of client, or several? A reading describes one; of a mixture it can only say that it is one.
 
-Signs: calls give up after two distinct numbers of tries, side by side in time (not one after the other, which a budget does);
-clients differ in the number of tries, each for itself; call ids are used twice.
+Signs: calls give up after two distinct numbers of tries, side by side in time (not one after the other, which a
+budget does); clients differ in the number of tries, each for itself; call ids are used twice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from stormprobes.retries.attempts import retried_outcomes
 
 if TYPE_CHECKING:
     from stormprobes.retries.calls import Calls
+    from stormprobes.retries.waits import Waits
 
 __all__ = ["Population", "population_of"]
 
@@ -22,6 +23,11 @@ SECOND_SHARE_MIN = 0.08
 BOTH_SHARE_MIN = 0.7
 CLASH_SHARE_MAX = 0.02
 GAVE_UP_MIN = 8
+CLIENTS_COMPARED = 8
+CLIENT_WAITS_MIN = 10
+DISTANCE_MIN = 0.3
+P_MAX = 1e-5
+APART_S = 0.015  # and a tenth of the wait: hosts differ in their overhead without being another client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +38,16 @@ class Population:
     notes: tuple[str, ...]
 
 
-def population_of(calls: Calls, *, changes: bool) -> Population:
+def population_of(calls: Calls, waits: Waits, *, changes: bool) -> Population:
     """Look for signs of several kinds of client; *changes*: a budget or a breaker explains calls with fewer tries."""
     notes = []
     clashes = float(calls.rows["clash"].mean())
     if clashes > CLASH_SHARE_MAX:
-        notes.append(f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged")
+        notes.append(
+            f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged"
+        )
+    if _clients_wait_differently(calls, waits):
+        notes.append("clients wait differently, each in its own way: two kinds of client?")
     retried = retried_outcomes(calls)
     table = calls.table[calls.table["last_failed"]]
     table = table[table["last_outcome"].isin([name for name, again in retried.items() if again])]
@@ -48,5 +58,33 @@ def population_of(calls: Calls, *, changes: bool) -> Population:
         if len(values) > 1 and shares[1] >= SECOND_SHARE_MIN and shares[0] + shares[1] >= BOTH_SHARE_MIN:
             first, second = (int(v) for v in values[np.argsort(-counts, kind="stable")[:2]])
             if abs(first - second) >= 1:
-                notes.append(f"calls give up after {min(first, second)} and after {max(first, second)} tries: two kinds of client?")
+                notes.append(
+                    f"calls give up after {min(first, second)} and after {max(first, second)} tries: two clients?"
+                )
     return Population(is_mixed=bool(notes), notes=tuple(notes))
+
+
+def _clients_wait_differently(calls: Calls, waits: Waits) -> bool:
+    """True if the waits of one client, before the same retry, are not those of the others."""
+    from scipy.stats import ks_2samp
+
+    if not len(waits):
+        return False
+    client = calls.table["client"].to_numpy(dtype=object)[waits.call]
+    names, counts = np.unique(client.astype(str), return_counts=True)
+    names = names[np.argsort(-counts, kind="stable")][:CLIENTS_COMPARED]
+    if len(names) < 2:
+        return False
+    for name in names:
+        own = client == name
+        for nth in range(1, int(waits.nth.max()) + 1):
+            here = (waits.nth == nth) & ~(waits.retry_after_s > 0)
+            a, b = waits.wait_s[own & here], waits.wait_s[~own & here]
+            if len(a) < CLIENT_WAITS_MIN or len(b) < CLIENT_WAITS_MIN:
+                continue
+            levels = (0.1, 0.5, 0.9)
+            apart = np.abs(np.quantile(a, levels) - np.quantile(b, levels)) - 0.1 * np.quantile(b, levels)
+            found = ks_2samp(a, b)
+            if float(apart.max()) > APART_S and found.statistic > DISTANCE_MIN and found.pvalue < P_MAX:
+                return True
+    return False

@@ -21,7 +21,9 @@ UNUSUAL_COST = 2.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proportion:
-    """The wait is nominal·U(1 − minus, 1 + plus). *certainty* of the nominal value, *log_weight* of being proportional."""
+    """The wait is nominal·U(1 − minus, 1 + plus). *certainty* of the nominal value, *log_weight* of being
+    proportional.
+    """
 
     minus: float
     plus: float
@@ -48,7 +50,9 @@ def proportion_of(ratio: float, high_s: float, deepest: int) -> Proportion:
 
 
 def roundness(value: float) -> int:
-    """Digits that a person would have to write for *value*, within 1.5 %: 0 for one (0.05), 1 for two (0.25), 2 for more."""
+    """Digits that a person would have to write for *value*, within 1.5 %: 0 for one (0.05), 1 for two (0.25), 2
+    for more.
+    """
     if value <= 0:
         return 2
     scale = 10.0 ** math.floor(math.log10(value))

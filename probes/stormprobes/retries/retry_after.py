@@ -1,7 +1,8 @@
 """Does the client obey `Retry-After`? Waits after an answer that carried one, held against what it said.
 
-Seen in the field: exactly, plus one second, plus U(0, 1), times U(1, 1.2) or U(1, 1.5), as a floor under the client's own
-wait, and cut at the client's cap. One that obeys never comes earlier (but for a cap), and its waits begin where the header says.
+Seen in the field: exactly, plus one second, plus U(0, 1), times U(1, 1.2) or U(1, 1.5), as a floor under the
+client's own wait, and cut at the client's cap. One that obeys never comes earlier (but for a cap), and its waits
+begin where the header says.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def obedience(waits: Waits) -> Obedience:
     if exact_share > 0.9:
         return Obedience(honoured=True, confidence=certainty, form="exact", jitter="none")
     if float(np.mean(np.abs(late - 1.0) <= slack + TOLERANCE_S)) > 0.9:
-        return Obedience(honoured=True, confidence=min(certainty, 0.95 if varies else 0.7), form="plus one second", jitter="none")
+        return Obedience(
+            honoured=True, confidence=min(certainty, 0.95 if varies else 0.7), form="plus one second", jitter="none"
+        )
     return _spread(asked, exact_share=exact_share, certainty=certainty)
 
 

@@ -9,8 +9,8 @@
 | quadratic | b + i·(j−1)², or b·j² |
 | fibonacci | b·F(j+s−1)/F(s), s = 1, 2, 3 (F = 1, 1, 2, 3, 5, …; clients begin at different places) |
 
-Two-step names (`exponential:2`, `linear:=`, `quadratic:=`) are the special cases that most clients use (m = 2; i = b; b·j²):
-they have a parameter less, so the data need not pay for it. `exponential:shared` has its multiplier from the jitter.
+Two-step names (`exponential:2`, `linear:=`, `quadratic:=`) are the special cases that most clients use (m = 2;
+i = b; b·j²): they have a parameter less, so the data need not pay for it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], float]] = {
     "linear": (("base", "increment"), -3.0),
     "quadratic:=": (("base",), -4.0),
     "quadratic": (("base", "increment"), -5.0),
-    "fibonacci:1": (("base",), -4.0),
+    "fibonacci:1": (("base",), -2.2),
     "fibonacci:2": (("base",), -4.0),
     "fibonacci:3": (("base",), -4.5),
 }
@@ -68,7 +68,7 @@ def nominal(name: str, count: int, parameters: Mapping[str, float]) -> Floats:
     family, _, case = name.partition(":")
     if family == "exponential":
         multiplier = 2.0 if case == "2" else parameters["multiplier"]
-        return base * np.exp(np.minimum(j * np.log(multiplier), 40.0))
+        return np.asarray(base * np.exp(np.minimum(j * np.log(multiplier), 40.0)))
     if family == "linear":
         return base + j * (base if case else parameters["increment"])
     if family == "quadratic":

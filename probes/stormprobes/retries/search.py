@@ -1,8 +1,9 @@
 """Which models explain the waits: every structure gets a first guess from quantiles, the best are fitted.
 
-The first guess costs one evaluation; only structures that come near the best are worth the hundred that a fit costs. What is
-compared is log L·t − ½·p·ln(n) + log prior (BIC with a weak prior); t < 1 from some hundred waits on, because the overhead is not
-quite log-logistic, and with enough data every idealisation is "significantly" wrong.
+The first guess costs one evaluation; only structures that come near the best are worth the hundred that a fit
+costs. What is compared is log L·t − ½·p·ln(n) + log prior (BIC with a weak prior); t < 1 from some hundred waits
+on, because the overhead is not quite log-logistic, and with enough data every idealisation is "significantly"
+wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = ["Fit", "Levels", "fit_models", "levels", "scored"]
 Floats = npt.NDArray[np.float64]
 
 TOTAL_WAITS_FULL = 200  # waits up to which the likelihood counts in full
-FITTED_MAX = 8  # structures worth a fit
+FITTED_MAX = 6  # structures worth a fit
 GUESS_WAITS = 400  # waits that first guesses are compared on
 IMMEDIATE_S = 0.012  # a median wait below this may be no wait at all
 OVERHEAD_MAX_S = 0.05
@@ -226,7 +227,9 @@ def _immediate(deepest: int, offset: float) -> Iterator[Model]:
 
 
 def _offsets(seen: Levels, waits: Waits) -> list[float]:
-    """Time-outs to try, where waits are measured from start to start: what a try lasted, or most of the shortest wait."""
+    """Time-outs to try, where waits are measured from start to start: what a try lasted, or most of the shortest
+    wait.
+    """
     if not waits.is_offset:
         return [0.0]
     least = float(seen.low.min())
@@ -245,7 +248,9 @@ def _for_jitter(seen: Levels, name: str, lead: int, is_first_exact: bool, offset
         values["ratio"] = float(np.clip(np.average(low / high, weights=weight * high), 0.05, RATIO_MAX))
     elif kind == "additive":
         ceiling = np.maximum(low, 1e-3)
-        values["width"] = float(max(POWER_WIDTH_MIN_S if case == "2" else WIDTH_MIN_S, np.average(high - low, weights=weight)))
+        values["width"] = float(
+            max(POWER_WIDTH_MIN_S if case == "2" else WIDTH_MIN_S, np.average(high - low, weights=weight))
+        )
     elif kind == "decorrelated":
         yield from _decorrelated(seen, lead, is_first_exact)
         return

@@ -1,7 +1,7 @@
 """How sharply the data fix one parameter: what a value 15 % off would cost, the others giving way.
 
-A base and a multiplier pull against each other (a smaller base that grows faster ends at the same wait), so the other is moved
-along by several amounts, and the cheapest counts.
+A base and a multiplier pull against each other (a smaller base that grows faster ends at the same wait), so the
+other is moved along by several amounts, and the cheapest counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def sharpness(fit: Fit, waits: Waits, range_s: float, name: str) -> float:
         return 1.0
     rivals = 0.0
     for factor in (OFF, 1 / OFF):
-        best = max(scored(model, waits, range_s).score for model in _moved(fit.model, name, factor, int(waits.nth.max())))
+        best = max(
+            scored(model, waits, range_s).score for model in _moved(fit.model, name, factor, int(waits.nth.max()))
+        )
         rivals += math.exp(min(0.0, best - fit.score))
     return 1.0 / (1.0 + rivals)
 

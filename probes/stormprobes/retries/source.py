@@ -2,13 +2,15 @@
 
 | format | what | client | call id |
 | --- | --- | --- | --- |
-| csv, parquet | the columns as they are; arrived_at, duration_ms and status stand in for t_start_s, t_end_s and outcome | client | op |
+| csv, parquet | the columns as they are | client | op |
 | alb | Application Load Balancer access log, plain or gzip | address (and user agent) | trace id, if any comes twice |
-| envoy | Envoy JSON access log: ours, or keys named after Envoy's operators | app/… of the user agent, else address | SDK's id, else request id that comes twice |
+| envoy | Envoy JSON access log | app/… of the user agent, else address | SDK's id, else a request id that comes twice |
 | nginx | NGINX log in `escape=json` | address and user agent | request id, if any comes twice |
 
-The format is told from the content; saying it turns a guess into a check. A line that cannot be read is left out and counted; a file
-without one that can is refused with what its first line was.
+In CSV and Parquet arrived_at, duration_ms and status stand in for t_start_s, t_end_s and outcome. The keys of an
+Envoy log are ours, or those of Envoy's operators (start_time, response_code, …). The format is told from the
+content; saying it turns a guess into a check. A line that cannot be read is left out and counted; a file without
+one that can is refused with what its first line was.
 """
 
 from __future__ import annotations
@@ -147,7 +149,9 @@ def _lines(content: bytes) -> Iterator[bytes]:
 
 
 def _repeated_ids_only(frame: pd.DataFrame) -> pd.DataFrame:
-    """Ids that a proxy gives to each request say nothing; ids that come back are the caller's, and mark tries of a call."""
+    """Ids that a proxy gives to each request say nothing; ids that come back are the caller's, and mark tries of a
+    call.
+    """
     ids = frame["op"]
     known = ids != ""
     if known.any() and not frame.loc[known, "is_callers"].any() and not ids[known].duplicated().any():

@@ -4,12 +4,14 @@
 calls that begin in a second on average (from the first call to the last, at least one second).
 
 **Synchrony**, 0 … 1: how much of the retry traffic falls into the same instants, beyond what independent clients would
-show. A wave is the k-th retries of all calls; S_k is the share of wave k in its densest 100 ms; E_k is the same share expected
-of n_k retries that are spread evenly over the time in which calls were under way (mean of seeded draws). With N = Σ n_k
+show. A wave is the k-th retries of all calls; S_k is the share of wave k in its densest 100 ms; E_k is the same
+share expected of n_k retries that are spread evenly over the time in which calls were under way (mean of seeded
+draws). With N = Σ n_k
 
     synchrony = Σ n_k · max(0, (S_k − E_k) / (1 − E_k)) / N
 
-so 0 is a fleet without a common clock and 1 one that comes back in one instant. Waves of fewer than 3 retries tell nothing.
+so 0 is a fleet without a common clock and 1 one that comes back in one instant. Waves of fewer than 3 retries tell
+nothing.
 """
 
 from __future__ import annotations
@@ -54,9 +56,9 @@ def read_traffic(calls: Calls) -> Traffic:
     peak = int(reach.max())
     begun = calls.table["start_s"]
     calls_per_s = calls.count / max(1.0, float(begun.max() - begun.min()))
-    waves = [(int(n), group["t_start_s"].to_numpy()) for n, group in rows[rows["nth"] > 1].groupby("nth", sort=True)]
+    waves = [group["t_start_s"].to_numpy() for _, group in rows[rows["nth"] > 1].groupby("nth", sort=True)]
     span_s = max(WINDOW_S, float(ordered[-1] - ordered[0]))
-    synchrony, share_max = synchrony_of([times for _, times in waves], span_s)
+    synchrony, share_max = synchrony_of(waves, span_s)
     return Traffic(
         amplification=len(rows) / max(1, calls.count),
         amplification_peak=peak / calls_per_s,
@@ -97,5 +99,3 @@ def expected_densest_share(count: int, span_s: float) -> float:
     rng = np.random.default_rng(count)
     draws = max(4, min(DRAWS, 20_000 // count))
     return float(np.mean([densest_share(rng.random(count) * span_s) for _ in range(draws)]))
-
-

@@ -2,7 +2,8 @@
 
 Amplification, by the first of these that the data allow:
 
-1. `phases`: arrivals a second while calls fail, over arrivals a second before the first failure (at least two healthy seconds);
+1. `phases`: arrivals a second while calls fail, over arrivals a second before the first failure (at least two
+healthy seconds);
 2. `successes`: arrivals over successes; a call ends with one, unless it gives up, so this is the upper end;
 3. `onset`: arrivals a second at the peak over those of the first moments: hardly more than an order of magnitude.
 """

@@ -12,7 +12,12 @@ LATE_S = (0.0012, 0.0015, 0.0019, 0.0014, 0.0023, 0.0016)  # what a client adds 
 
 
 def history(
-    waits_s: list[float], *, calls: int = 40, outcome: str = "503", last: str | None = None, retry_after_s: float = np.nan
+    waits_s: list[float],
+    *,
+    calls: int = 40,
+    outcome: str = "503",
+    last: str | None = None,
+    retry_after_s: float = np.nan,
 ) -> pd.DataFrame:
     """*calls* calls, one each 50 ms, each tried after each of *waits_s*; the last try ends with *last*."""
     rows = []

@@ -14,7 +14,7 @@ from stormprobes.retry_with_jitter import identify_retries
 from support.retry_clients import Client, arrivals, random_client
 from support.retry_traces import some_calls, trace
 
-FEW = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 COLUMNS = ["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"]
 
 
@@ -69,8 +69,8 @@ def test_copies_of_rows_change_nothing(seed: int) -> None:
 def test_confidence_falls_with_fewer_calls_on_average() -> None:
     """Over random clients, the mean confidence in family, jitter and attempts rises with the number of calls."""
     means = []
-    for calls in (4, 20, 100):
-        readings = [identify_retries(some_arrivals(seed, calls)) for seed in range(12)]
+    for calls in (4, 60):
+        readings = [identify_retries(some_arrivals(seed, calls)) for seed in range(8)]
         keys = ("family", "jitter", "attempts_max")
         means.append(float(np.mean([reading["confidence"][key] for reading in readings for key in keys])))
 

@@ -1,0 +1,137 @@
+"""What the retry probe makes of recordings of real clients and of synthetic ones, and how it falls with fewer calls.
+
+python bench/retry_traces.py                      # each trace: truth, answer, confidence; the score
+python bench/retry_traces.py --calls 10 30 100    # the score with so many calls of each trace
+python bench/retry_traces.py --synthetic 200      # random clients over the whole space of rules, and calibration
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from stormprobes.retry_with_jitter import identify_retries
+from support.retry_clients import Client, arrivals, random_client
+from support.retry_traces import CONFIDENT, LABELS, WITHIN, Mark, marks, names, some_calls, trace
+
+KEYS = (*LABELS, "base_s", "multiplier", "cap_s")
+SYNTHETIC_CALLS = (5, 10, 30, 100, 300)
+
+
+def score(calls: int | None, *, shown: bool) -> list[Mark]:
+    """Every trace, or its first *calls* calls."""
+    found: list[Mark] = []
+    for name in names():
+        rows = trace(name) if calls is None else some_calls(trace(name), calls)
+        began = time.process_time()
+        reading = identify_retries(rows)
+        took_s = time.process_time() - began
+        here = marks(name, reading)
+        found += here
+        if shown:
+            cells = [f"{m.got}{'' if m.is_right else f' (is {m.expected})'} {m.confidence:.2f}" for m in here]
+            print(f"| {name} | {' | '.join(cells)} | {took_s:.2f} s |", flush=True)
+    return found
+
+
+def summary(title: str, found: list[Mark]) -> None:
+    """Shares right, and the confident ones."""
+    cells = []
+    for key in KEYS:
+        of_key = [mark for mark in found if mark.key == key]
+        cells.append(f"{sum(mark.is_right for mark in of_key)}/{len(of_key)}" if of_key else "–")
+    right = [mark for mark in found if mark.is_right and mark.key in LABELS]
+    sure = sum(mark.confidence >= CONFIDENT for mark in right) / max(1, len(right))
+    wrong = [mark for mark in found if not mark.is_right and mark.confidence >= CONFIDENT]
+    print(f"| {title} | {' | '.join(cells)} | {sure:.0%} | {len(wrong)} |", flush=True)
+    for mark in wrong:
+        print(f"  confident and wrong: {mark}")
+
+
+def header(first: str) -> None:
+    print(f"| {first} | {' | '.join(KEYS)} | right labels ≥ 0.9 | confident and wrong |")
+    print("| --- " * (len(KEYS) + 3) + "|")
+
+
+def synthetic(count: int, seed: int) -> dict[int, list[Mark]]:
+    """Marks of *count* random clients, by the number of calls."""
+    found: dict[int, list[Mark]] = {calls: [] for calls in SYNTHETIC_CALLS}
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        client = random_client(rng)
+        calls = int(rng.choice(SYNTHETIC_CALLS))
+        reading = identify_retries(arrivals(client, calls=calls, rng=rng))
+        found[calls] += _client_marks(number, client, reading)
+    return found
+
+
+def _client_marks(number: int, client: Client, reading: dict[str, Any]) -> list[Mark]:
+    waits = client.attempts - 1 - client.lead
+    expected: dict[str, Any] = {"family": client.family, "jitter": client.jitter, "attempts_max": client.attempts}
+    if client.family not in {"none", "immediate"}:
+        expected["base_s"] = client.base_s
+    if client.family == "exponential" and waits > 1:
+        expected["multiplier"] = client.multiplier
+    if reading["cap_s"] is not None or client.cap_s is not None:
+        expected["cap_s"] = client.cap_s
+    found = []
+    for key, value in expected.items():
+        got = reading[key]
+        right = got == value
+        if key not in LABELS and got is not None and value is not None:
+            right = abs(got - value) <= WITHIN * value
+        if key == "cap_s" and got is None:
+            continue  # most caps of random clients are never reached
+        right |= key == "family" and got == "other" and waits <= 1
+        confidence = float(reading["confidence"][key])
+        found.append(
+            Mark(trace=f"#{number} {client}", key=key, expected=value, got=got, confidence=confidence, is_right=right)
+        )
+    return found
+
+
+def calibration(found: list[Mark]) -> None:
+    """Share right, by confidence."""
+    print("\n| confidence | answers | right |\n| --- | --- | --- |")
+    edges = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
+    for low, high in itertools.pairwise(edges):
+        here = [mark.is_right for mark in found if low <= mark.confidence < high]
+        if here:
+            print(f"| {low:.2f} – {min(high, 1):.2f} | {len(here)} | {sum(here) / len(here):.1%} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, nargs="*", default=[])
+    parser.add_argument("--synthetic", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.synthetic:
+        by_calls = synthetic(options.synthetic, options.seed)
+        header("calls")
+        for calls, found in by_calls.items():
+            summary(str(calls), found)
+        calibration([mark for found in by_calls.values() for mark in found])
+        return
+    if options.calls:
+        header("calls of each trace")
+        for calls in options.calls:
+            summary(str(calls), score(calls, shown=False))
+        return
+    whole = score(None, shown=True)
+    print()
+    header("calls of each trace")
+    summary("all", whole)
+    calibration(whole)
+
+
+if __name__ == "__main__":
+    main()
