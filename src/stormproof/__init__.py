@@ -22,14 +22,9 @@ def judge(
     *samples* has the columns of `docs/reference/samples.md`, times in Unix seconds, or is a folder of Parquet parts
     with them (more than two million rows are counted part by part, latencies then to a thousandth); *windows* maps a
     phase to its (start, end) in Unix seconds. The answer has the columns claim, verdict, estimate, low, high, n and
-<<<<<<< HEAD
-    reason, in the order of *hypotheses*; low and high are the 95 % two-sided interval in the metric's own unit
-    (a share between 0 and 1, ms, s, or the ratio where the claim is relative to steady).
-=======
     reason, in the order of *hypotheses*; low and high are the 95 % two-sided interval in the metric's own unit (a share
     between 0 and 1, ms, s, or the ratio where the claim is relative to steady). Several claims share one chance of a
     false `refuted` (docs/adr/0020).
->>>>>>> stats
     Raises `HypothesisError` for a text that is not in the language.
     """
     from stormproof.verdict.judge import judge as judge_
