@@ -228,7 +228,7 @@ HARDENED = Variant(
             multiplier=2.0,
             cap_s=0.4,
             full_jitter=True,
-            budget_tokens=20,
+            budget_tokens=16,
         ),
         # Retries in one layer only, the one nearest to the customer, who is the one that knows whether he still waits.
         shop_of_prices=RetryPolicy(
