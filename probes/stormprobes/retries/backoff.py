@@ -192,6 +192,9 @@ def _answer(named: list[Named], sure: float, sharp: Mapping[str, float]) -> dict
     known = family_weight >= LABEL_WEIGHT_MIN and sure > SURE_MIN
     jitter_known = sure * kind_weight >= LABEL_WEIGHT_MIN and kind != "other"
     capped = best.cap_s is not None and _agreement(named, best, "cap_s") > 0.5
+    if family == "fixed" and kind == "proportional":  # the same waits as additive, whichever was fitted
+        confidence["jitter"] = min(confidence["jitter"], 0.6)
+        confidence["base_s"] = min(confidence["base_s"], 0.6)
     if family == "other":
         confidence["family"] = min(confidence["family"], 0.5)
     if kind == "other":
