@@ -42,6 +42,7 @@ UNDONE_BY = (
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {}
 
+ANSWERS = 4  # of an instance in one look
 LOOK_TIMEOUT_S = 0.5
 SETTLED_WITHIN_S = 60.0  # six instances, one after the other, on a busy machine
 BUILD_HEADER = "x-build"
@@ -140,13 +141,20 @@ class BadDeploy:
     def look(self) -> Look:
         """Ask every instance for its health and its release, past the balancer."""
         with ThreadPoolExecutor(max_workers=len(self.urls)) as pool:
-            found = dict(zip(self.urls, pool.map(_ask, self.urls), strict=True))
-        bad = [url for url, (release, status) in found.items() if release == self.release and status != 200]
-        releases = {release for release, _ in found.values()}
-        well = all(status == 200 for _, status in found.values())
+            found = dict(zip(self.urls, pool.map(_ask_again, self.urls), strict=True))
+        bad = [
+            url
+            for url, answers in found.items()
+            if all(release == self.release and status != 200 for release, status in answers)
+        ]
+        releases = {release for answers in found.values() for release, _ in answers}
+        well = all(status == 200 for answers in found.values() for _, status in answers)
         one_good = well and len(releases) == 1 and self.release not in releases
         evidence = {
-            url: f"{release or 'no release'}: {status or 'no answer'}" for url, (release, status) in found.items()
+            url: "; ".join(
+                sorted({f"{release or 'no release'}: {status or 'no answer'}" for release, status in answers})
+            )
+            for url, answers in found.items()
         }
         seen = Seen.BROKEN if bad else Seen.WHOLE if one_good else Seen.PARTIAL
         return Look(seen=seen, evidence={"called_directly": evidence})
@@ -191,6 +199,11 @@ class BadDeploy:
 def _is_settled(status: Mapping[str, Any], version: int) -> bool:
     """Whether the deployment has seen this version of what is wanted, and has nothing left to do for it."""
     return status.get("state") == "settled" and int(status.get("version", 0)) >= version
+
+
+def _ask_again(url: str) -> list[tuple[str, int]]:
+    """Some answers of one instance: while a process hands over to the next one, both listen, and either may answer."""
+    return [_ask(url) for _ in range(ANSWERS)]
 
 
 def _ask(url: str) -> tuple[str, int]:
