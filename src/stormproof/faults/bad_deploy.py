@@ -42,7 +42,7 @@ UNDONE_BY = (
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {}
 
-ANSWERS = 4  # of an instance in one look
+ANSWERS = 8  # of an instance in one look
 LOOK_TIMEOUT_S = 0.5
 SETTLED_WITHIN_S = 60.0  # six instances, one after the other, on a busy machine
 BUILD_HEADER = "x-build"
