@@ -26,6 +26,12 @@ CONTROLS = {
 SHORT = ("timeline.steady=8s", "timeline.fault=10s", "timeline.recovery=8s")
 
 
+def short(experiment: str) -> tuple[str, ...]:
+    """The short timeline of *experiment*; one with steps has its own lengths, and no fault phase to shorten."""
+    spec = (ROOT / "experiments" / experiment / "experiment.yaml").read_text()
+    return tuple(one for one in SHORT if "steps:" not in spec.splitlines() or not one.startswith("timeline.fault"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """One of the nine, and what it must come to."""

@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from controls.nine import SHIPPED, SHORT, Control, controls_of, run_control
+from controls.nine import SHIPPED, Control, controls_of, run_control, short
 from stormproof.cli.printing import value
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     wrong = 0
     print(f"{'experiment':<20}{'control':<10}{'verdict':<14}{'expected':<10}")
     for control in (one for one in controls_of(SHIPPED) if chosen.only in one.id):
-        done, document = run_control(control, out=chosen.out, more=SHORT if chosen.short else ())
+        done, document = run_control(control, out=chosen.out, more=short(control.experiment) if chosen.short else ())
         right = (document.get("verdict"), done.code) == (control.verdict, control.code)
         wrong += not right
         show(control, document, right=right, error=done.err)
