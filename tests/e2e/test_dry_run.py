@@ -41,12 +41,29 @@ class _Recording(http.server.BaseHTTPRequestHandler):
     server: Recorder
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._pass_on()
+
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_DELETE(self) -> None:
+        self._pass_on()
+
+    def _operation(self, body: bytes) -> str:
+        """By header (json), by form field (query), else by the method, which is what a REST protocol has for it."""
         target = self.headers.get("X-Amz-Target")
+        if target:
+            return target.rpartition(".")[2]
         form = urllib.parse.parse_qs(body.decode(errors="replace"))
-        self.server.operations.append(target.rpartition(".")[2] if target else form["Action"][0])
+        return form["Action"][0] if "Action" in form else f"{self.command.title()} {self.path}"
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.operations.append(self._operation(body))
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-        request = urllib.request.Request(self.server.behind + self.path, data=body, headers=headers, method="POST")
+        request = urllib.request.Request(
+            self.server.behind + self.path, data=body or None, headers=headers, method=self.command
+        )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=10) as answer:

@@ -28,7 +28,11 @@ def test_make_lists_every_target() -> None:
 def test_the_demo_runs_the_command_of_the_readme() -> None:
     """`make demo` is the shipped experiment on the lab, and its exit code is the verdict's."""
     recipe = subprocess.run(
-        ["make", "--dry-run", "--always-make", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
     assert ".venv/bin/stormproof run experiments/az-loss --env local" == recipe.splitlines()[-1]
