@@ -10,7 +10,7 @@ import pytest
 
 from support.command import ROOT, stormproof
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(240)]
 
 # The fault phase has to be long enough for an interval: five blocks of a second.
 SHORT = ("timeline.steady=5s", "timeline.fault=6s", "timeline.recovery=3s", "load.arrivals=15/s", "lab.variant=naive")

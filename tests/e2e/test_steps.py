@@ -37,6 +37,7 @@ limits: {duration: 60s, targets: 7, share: 100%, faults_at_once: 2}
 
 
 @pytest.mark.lab
+@pytest.mark.alone
 def test_each_step_is_in_force_by_itself_and_judged_by_itself(lab: RunningLab, tmp_path: Path) -> None:
     """Degraded first, an error page then: what the one release does is not counted for the other."""
     shutil.copy(ROOT / "experiments/health-checks/load.py", tmp_path)
