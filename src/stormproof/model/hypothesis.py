@@ -111,6 +111,7 @@ class ReadingHypothesis:
     accepted: tuple[str, ...] = ()  # the words that satisfy the claim
     dependency: str | None = None  # whose clients it is about; only of the retry probe
     phase: Phase | None = None  # None: the probe's own choice
+    step: str | None = None  # the step of the run that it is about; only of the health check
     where: str = ""  # file:line
 
 

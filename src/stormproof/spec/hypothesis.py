@@ -90,7 +90,7 @@ def parse_hypothesis(text: str, *, where: str = "", steps: Sequence[str] = ()) -
     Raises `HypothesisError`.
     """
     parser = Cursor(text, where)
-    return parse_reading(parser) if parser.peek() in STARTS else _parse_metric(parser, steps)
+    return parse_reading(parser, steps) if parser.peek() in STARTS else _parse_metric(parser, steps)
 
 
 def _parse_metric(parser: Cursor, steps: Sequence[str]) -> Hypothesis:

@@ -39,6 +39,7 @@ class ReadingForm:
     unit: Unit
     of: bool = False  # takes `of <dependency>`
     during: bool = False  # takes `during <phase>`
+    steps: bool = False  # takes `during <step>`, where the spec has steps
     choices: tuple[str, ...] = ()  # SET, WORD: the words there are; PHRASE: the words of the phrase
     floor: float = 0.0  # the least that a reading can be: a bound below says nothing
     meaning: str
@@ -60,7 +61,7 @@ class ReadingForm:
             case _:
                 end = str(self.ending)
         middle = (" [of <dependency>]" if self.of else "") + (" [during <phase>]" if self.during else "")
-        return f"{self.name}{middle} {end}"
+        return f"{self.name}{middle} {end}" + (" [during <step>]" if self.steps else "")
 
 
 READING_FORMS: tuple[ReadingForm, ...] = (
@@ -70,6 +71,7 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         words=("health_check", "detects", "within"),
         ending=Ending.DURATION,
         unit=Unit.SECONDS,
+        steps=True,
         meaning="from when a target went bad until the balancer calls it unhealthy",
         example="health_check detects within 3s",
     ),
@@ -79,6 +81,7 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         words=("health_check", "drains", "within"),
         ending=Ending.DURATION,
         unit=Unit.SECONDS,
+        steps=True,
         meaning="from when a target went bad until the last request that it was given",
         example="health_check drains within 5s",
     ),
@@ -88,6 +91,7 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         words=("health_check", "readmits", "within"),
         ending=Ending.DURATION,
         unit=Unit.SECONDS,
+        steps=True,
         meaning="from when a target was whole again until the balancer calls it healthy",
         example="health_check readmits within 5s",
     ),
@@ -97,6 +101,7 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         words=("health_check", "flaps"),
         ending=Ending.BOUND,
         unit=Unit.COUNT,
+        steps=True,
         meaning="how often a target's health changed and changed back, in the whole run",
         example="health_check flaps <= 1",
     ),
@@ -107,6 +112,7 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         ending=Ending.WORD,
         choices=("open", "closed"),
         unit=Unit.WORD,
+        steps=True,
         meaning="what the balancer does when every target fails its check: sends traffic to all of them, or to none",
         example="health_check fails open",
     ),
@@ -117,6 +123,7 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         ending=Ending.WORD,
         choices=("deep", "shallow"),
         unit=Unit.WORD,
+        steps=True,
         meaning="whether the check notices a broken dependency",
         example="health_check is shallow",
     ),

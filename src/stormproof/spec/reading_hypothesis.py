@@ -28,13 +28,17 @@ _BARE_NAME = re.compile(r"[^\s<>=≤≥{}\"'\\]+")
 _WORDS_AFTER = ("are", "honour", "exists", "in", "during", "of")
 
 
-def parse_reading(parser: Cursor) -> ReadingHypothesis:
-    """The claim at *parser*, whose next word starts one of `READING_FORMS`. Raises `HypothesisError`."""
+def parse_reading(parser: Cursor, steps: Sequence[str] = ()) -> ReadingHypothesis:
+    """The claim at *parser*, whose next word starts one of `READING_FORMS`; *steps* are the spec's.
+
+    Raises `HypothesisError`.
+    """
     fitting = _by_words(parser)
     dependency = _dependency(parser, fitting)
     phase = _phase(parser, fitting)
     form = _by_phrase(parser, fitting) if fitting[0].ending is Ending.PHRASE else fitting[0]
     op, bound, accepted = _ending(parser, form)
+    step = _step(parser, steps) if form.steps and parser.peek() == "during" else None
     parser.end()
     return ReadingHypothesis(
         text=parser.text,
@@ -46,6 +50,7 @@ def parse_reading(parser: Cursor) -> ReadingHypothesis:
         accepted=accepted,
         dependency=dependency,
         phase=phase,
+        step=step,
         where=parser.where,
     )
 
@@ -71,6 +76,8 @@ def format_reading(hypothesis: ReadingHypothesis) -> str:
             parts.append(hypothesis.accepted[0])
         case Ending.PHRASE:
             parts += form.choices
+    if hypothesis.step is not None:
+        parts.append(f"during {hypothesis.step}")
     return " ".join(parts)
 
 
@@ -105,6 +112,18 @@ def _dependency(parser: Cursor, fitting: Sequence[ReadingForm]) -> str | None:
     if parser.peek() in _WORDS_AFTER:
         parser.fail(parser.position, "a dependency", f"`{parser.peek()}`", hint='quote it if it is a name: "…"')
     return parser.name("a dependency")
+
+
+def _step(parser: Cursor, steps: Sequence[str]) -> str:
+    """``during <step>``, after everything else."""
+    if not steps:
+        parser.fail(parser.position, "the end of the text", "`during`", hint="the spec has no steps")
+    parser.position += 1
+    word = parser.peek()
+    if word is None or word not in steps:
+        parser.unexpected(f"a step: {', '.join(steps)}", list(steps))
+    parser.position += 1
+    return word
 
 
 def _phase(parser: Cursor, fitting: Sequence[ReadingForm]) -> Phase | None:

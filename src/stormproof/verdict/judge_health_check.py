@@ -21,6 +21,12 @@ SEEN = 1.0  # the confidence of what was watched happening, where the probe give
 
 def judge_health_check(hypothesis: ReadingHypothesis, value: Mapping[str, Any]) -> Answer:
     """Hold *hypothesis* against the reading *value*; what the probe could not tell is inconclusive, with its reason."""
+    if hypothesis.step is not None:
+        steps = value.get("steps")
+        of_step = steps.get(hypothesis.step) if isinstance(steps, dict) else None
+        if not isinstance(of_step, dict):
+            return unknown(f"the probe has no reading of the step {hypothesis.step}", n=0)
+        value = of_step
     key, n = hypothesis.reading, _targets(value)
     if hypothesis.unit is Unit.WORD:
         confidences = value.get("confidence")

@@ -148,3 +148,19 @@ def test_without_a_dependency_and_without_a_broken_one_it_is_an_error(tmp_path: 
 def test_claims_about_samples_are_still_read_as_such() -> None:
     """The two languages do not overlap."""
     assert isinstance(parse_hypothesis("availability >= 99%"), Hypothesis)
+
+
+def test_a_claim_about_a_health_check_may_name_a_step() -> None:
+    """At the end, and only a step that the spec has."""
+    steps = ("shallow-check", "deep-check")
+    text = "health_check is shallow during shallow-check"
+
+    parsed = parse_hypothesis(text, steps=steps)
+
+    assert isinstance(parsed, ReadingHypothesis)
+    assert (parsed.step, format_hypothesis(parsed)) == ("shallow-check", text)
+    with pytest.raises(HypothesisError) as caught:
+        parse_hypothesis("health_check flaps <= 1 during shalow-check", steps=steps)
+    assert caught.value.hint == "did you mean `shallow-check`?"
+    with pytest.raises(HypothesisError, match="the end of the text"):
+        parse_hypothesis(text)

@@ -194,3 +194,18 @@ def test_every_form_has_a_judge() -> None:
     from stormproof.spec.reading_forms import READING_FORMS
 
     assert {form.probe for form in READING_FORMS} == set(JUDGES)
+
+
+def test_a_claim_about_a_step_is_held_against_that_steps_reading() -> None:
+    """Each step has a reading of its own; a step without one is inconclusive."""
+    reading = {**HEALTH, "steps": {"deep-check": {**HEALTH, "depth": "deep"}}}
+    rows = [{"probe": "health_check", "reading": reading}]
+    found = {}
+    for step in ("deep-check", "other"):
+        claim = parse_hypothesis(f"health_check is deep during {step}", steps=("deep-check", "other"))
+        assert isinstance(claim, ReadingHypothesis)
+        found[step] = reading_finding(claim, rows)
+
+    assert found["deep-check"].outcome is Outcome.HELD
+    assert found["other"].outcome is Outcome.INCONCLUSIVE
+    assert "no reading of the step other" in found["other"].reason
