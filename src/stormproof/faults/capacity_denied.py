@@ -103,6 +103,7 @@ class CapacityDenied:
     configuration: Mapping[str, Any]
 
     gap_s: ClassVar[float] = 0.2
+    look_writes: ClassVar[str] = "asks EC2 to start an instance that runs already"
 
     @property
     def what(self) -> str:

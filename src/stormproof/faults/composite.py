@@ -151,6 +151,11 @@ class Composite:
         return "; then ".join(fault.what for fault in self._faults())
 
     @property
+    def look_writes(self) -> str:
+        """What the looks of the parts do beside reading."""
+        return "; ".join(filter(None, (getattr(fault, "look_writes", "") for fault in self._faults())))
+
+    @property
     def effect(self) -> dict[str, Any]:
         """None of its own: each part has one."""
         return {}

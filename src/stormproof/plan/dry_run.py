@@ -33,6 +33,10 @@ def dry_run(experiment: Experiment, resolved: tuple[ResolvedFault, ...], environ
         bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
         bound.identify()
         row |= {"target": dict(fault.target), "configuration": dict(fault.configuration), "now": bound.prior()}
+        # An optional word of a fault: a look that does more than read, however harmless, is none for a dry run.
+        if writes := getattr(bound, "look_writes", ""):
+            row |= {"seen": "not looked at", "evidence": {"because": f"a look {writes}, which is more than reading"}}
+            continue
         look = bound.look()
         row |= {"seen": str(look.seen), "evidence": dict(look.evidence)}
         if look.seen is not Seen.WHOLE:
