@@ -29,7 +29,7 @@ from support.command import stormproof, wait_for
 from support.kill import EXPERIMENTS, LONG_FAULT, KilledRun, kill_at, length_of_a_run, started_run, watch_aftermath
 from support.lab import RunningLab
 
-pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.deadline, pytest.mark.timeout(120)]
 
 WHOLE_WITHIN_S = 5.0
 UNDO_BEGINS_WITHIN_S = 1.0

@@ -103,10 +103,17 @@ class KilledRun:
         """What happened so far."""
         return [
             json.loads(line)
-            for path in self.out.glob("*/2*/events.jsonl")
+            for path in self._written("events.jsonl")
             for line in path.read_text().splitlines()
             if line.endswith("}")
         ]
+
+    def _written(self, name: str) -> list[Path]:
+        """The run's file of that *name*, if there is one: `out` is made for a trial and taken away before it stays."""
+        try:
+            return list(self.out.glob(f"*/2*/{name}"))
+        except FileNotFoundError:
+            return []
 
     def reached(self, moment: str) -> bool:
         """Whether it has come to *moment*: a phase, or an event."""
@@ -124,7 +131,7 @@ class KilledRun:
     def ledger(self) -> Ledger | None:
         """Its ledger, once there is one."""
         if self._ledger is None:
-            self._ledger = next(self.out.glob("*/2*/ledger.jsonl"), None)
+            self._ledger = next(iter(self._written("ledger.jsonl")), None)
         return Ledger(self._ledger) if self._ledger else None
 
     def outstanding(self) -> tuple[str, ...]:
