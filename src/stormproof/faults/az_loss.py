@@ -74,7 +74,7 @@ class Arguments(BaseModel):
     )
     lease: Lease = Field(
         default=LEASE_S,
-        description="slow only: after this long it ends by itself, whatever happens",
+        description="slow only: how long it goes on once the process that injected it is gone; then it ends by itself",
     )
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ LEASE_S, LEASE_S_MIN, LEASE_S_MAX = 600.0, 5.0, 3600.0
 Lease = Annotated[
     Duration,
     Field(
-        description="after this long it ends by itself, whatever happens",
+        description="how long it goes on once the process that injected it is gone; then it ends by itself",
         ge=LEASE_S_MIN,
         le=LEASE_S_MAX,
     ),
