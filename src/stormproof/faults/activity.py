@@ -1,6 +1,6 @@
 """The one way in which every fault is injected, confirmed and undone: write → act → confirm → undo → confirm.
 
-Called from the thin Chaos Toolkit activities of each fault, and, for the undo, by whoever holds the ledger.
+Called from the activities that `binding` makes for each fault, and, for the undo, by whoever holds the ledger.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.loaders import Loader
 
+    from stormproof.model.environment import Environment
+
 _ENVIRONMENT_LOCK = threading.RLock()
 # What a client of the lab is called by: never real, so that nothing real can be reached by accident.
 DUMMY_CREDENTIALS = {
@@ -26,6 +28,15 @@ DUMMY_CREDENTIALS = {
     "AWS_SESSION_TOKEN": "testing",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def configuration_of(environment: Environment) -> dict[str, str]:
+    """What a fault needs to reach the environment's AWS again, from any process; no endpoint is AWS's own."""
+    return {
+        "aws_endpoint_url": environment.aws.endpoint_url or "",
+        "aws_region": environment.aws.region,
+        "aws_account": environment.aws.account,
+    }
 
 
 def is_loopback(url: str) -> bool:

@@ -17,11 +17,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stormproof.errors import InputError
-from stormproof.faults import activity, aws, instance_power
+from stormproof.faults import aws, instance_power
 from stormproof.faults.az_network import AzNetworkLoss
 from stormproof.faults.az_slow import LATENCY_MAX_S, LATENCY_MIN_S, AzSlow
-from stormproof.faults.duty_cycle import LEASE_S, LEASE_S_MAX, LEASE_S_MIN
-from stormproof.faults.instances import lab_configuration, look_for_silence
+from stormproof.faults.binding import activities, resolved
+from stormproof.faults.instances import LEASE_S, Lease, lab_configuration, look_for_silence
 from stormproof.faults.protocol import Look
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -72,11 +72,9 @@ class Arguments(BaseModel):
         ge=LATENCY_MIN_S,
         le=LATENCY_MAX_S,
     )
-    lease: Duration = Field(
+    lease: Lease = Field(
         default=LEASE_S,
-        description="slow only: after this long it ends by itself, whatever happens",
-        ge=LEASE_S_MIN,
-        le=LEASE_S_MAX,
+        description="slow only: how long it goes on once the process that injected it is gone; then it ends by itself",
     )
 
     @model_validator(mode="after")
@@ -103,27 +101,20 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "instance_ids": ids,
         "urls": [instance.url for instance in instances],
     }
-    configuration = {
-        "aws_endpoint_url": environment.aws.endpoint_url or "",
-        "aws_region": environment.aws.region,
-        "aws_account": environment.aws.account,
-    }
+    configuration = aws.configuration_of(environment)
     if arguments.mode != "power":
         bound["mode"] = arguments.mode
     if arguments.mode == "slow":
         bound |= {"latency_s": arguments.latency, "lease_s": arguments.lease}
         configuration = lab_configuration(environment)
-    fault = bind(bound, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
         configuration=configuration,
-        targets=tuple(ids),
-        what=fault.what,
+        targets=ids,
         undo=_UNDO[arguments.mode],
-        effect=fault.effect,
     )
 
 
@@ -178,23 +169,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss 
     return AzLoss(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: take the zone's power, network or speed away and see it so."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is the zone silent, or slow, now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: bring back what the ledger says was there."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

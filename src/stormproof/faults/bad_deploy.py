@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
-from stormproof.faults import activity, aws
+from stormproof.faults import aws
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.direct import open_direct
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
@@ -78,22 +79,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "release": release,
         "urls": [instance.url for instance in instances],
     }
-    configuration = {
-        "aws_endpoint_url": environment.aws.endpoint_url or "",
-        "aws_region": environment.aws.region,
-        "aws_account": environment.aws.account,
-    }
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(instance.id for instance in instances),  # all: how far it gets is not in our hands
-        what=fault.what,
+        configuration=aws.configuration_of(environment),
+        targets=[instance.id for instance in instances],  # all: how far it gets is not in our hands
         undo="set the former release again and see every instance serve it",
-        effect=fault.effect,
     )
 
 
@@ -222,23 +215,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> BadDepl
     return BadDeploy(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: release the bad build and see an instance serve it."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: does an instance serve the bad build now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: want the release that the ledger says was wanted."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

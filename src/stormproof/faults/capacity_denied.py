@@ -27,7 +27,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from stormproof.errors import FaultError, InputError
-from stormproof.faults import activity, aws
+from stormproof.faults import aws
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -72,22 +73,15 @@ def resolve(_: Arguments, environment: Environment, *, fault_id: str, where: str
         "dependency": fleet.dependency,
         "instance_ids": ids,
     }
-    configuration = {
-        "aws_endpoint_url": environment.aws.endpoint_url or "",
-        "aws_region": environment.aws.region,
-        "aws_account": environment.aws.account,
-    }
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    configuration = aws.configuration_of(environment)
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
         configuration=configuration,
         targets=(fleet.role_arn,),  # no instance is touched
-        what=fault.what,
         undo="stop the FIS experiment and see a launch granted",
-        effect=fault.effect,
     )
 
 
@@ -238,23 +232,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Capacit
     return CapacityDenied(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: refuse launches and see one refused."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is a launch refused now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: stop the experiment that the ledger says is ours."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

@@ -1,8 +1,9 @@
 """A process of ours beside the workload's, for a fault that must be done again and again: how it starts and ends.
 
-It is detached (it survives whoever injected), bounded (a lease of its own), and found by its command line: the module
-that it runs, and the ids of the instances that it works on, which no other lab has. It begins only when its starter has
-seen it ready, and told it to: a starter that is killed before leaves nothing that could begin after an undo.
+It is detached (it survives whoever injected), bounded (a lease of its own, which counts from the end of whoever
+injected), and found by its command line: the module that it runs, and the ids of the instances that it works on, which
+no other lab has. It begins only when its starter has seen it ready, and told it to: a starter that is killed before
+leaves nothing that could begin after an undo.
 """
 
 from __future__ import annotations
@@ -14,23 +15,32 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import psutil
 
 from stormproof.errors import FaultError
+from stormproof.faults import processes
 
 START_WITHIN_S = 10.0
 END_WITHIN_S = 2.0  # after SIGTERM, then SIGKILL; and again for that
 READY, GO, BEGUN = b"ready\n", b"go\n", b"begun\n"
 ENDS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+RENEWED_EVERY_S = 1.0  # at most: a short lease is renewed four times while it lasts
 
 
-def start(module: str, words: Sequence[str]) -> None:
-    """Start ``python -m module words…``; it has begun when this returns. `FaultError` when it does not."""
+def start(module: str, words: Sequence[str], *, lease_s: float) -> None:
+    """Start ``python -m module words…``; it has begun when this returns. `FaultError` when it does not.
+
+    It goes on for as long as the process that calls, and for *lease_s* seconds after that.
+    """
+    holder = processes.to_record(psutil.Process())
+    lease = ["--lease-s", f"{lease_s:g}", "--holder", str(holder["pid"]), repr(holder["started_s"])]
     # Detached on purpose, and waited for: the process that we start forks, and ends when it has been told to go.
     starter = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", module, *words],
+        [sys.executable, "-m", module, *lease, *words],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
     )  # fmt: skip
     assert starter.stdin is not None
@@ -73,6 +83,43 @@ def say_begun() -> None:
 def told_to_end(within_s: float) -> bool:
     """Wait for *within_s* seconds, or for a signal that ends us; whether there was one."""
     return signal.sigtimedwait(ENDS, max(0.0, within_s)) is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class Lease:
+    """How long a companion may go on: *lease_s* after its *holder* was last seen there. Times are monotonic seconds."""
+
+    lease_s: float
+    holder: psutil.Process | None  # None: gone
+    _until: float = 0.0
+    _renew_at: float = 0.0
+
+    def over(self, now: float) -> bool:
+        """Whether it is over at *now*; begun by the first call, renewed by the later ones."""
+        begins = not self._until
+        if begins or (self.holder is not None and now >= self._renew_at):
+            if self.holder is not None and not processes.is_alive(self.holder):
+                self.holder = None
+            if begins or self.holder is not None:
+                self._until, self._renew_at = now + self.lease_s, now + min(RENEWED_EVERY_S, self.lease_s / 4)
+        return now >= self._until
+
+    @property
+    def look_at(self) -> float:
+        """When to ask again, at the latest."""
+        return self._until if self.holder is None else self._renew_at
+
+
+def add_lease(parser: ArgumentParser) -> None:
+    """The words of the command line that `start` puts before all others."""
+    parser.add_argument("--lease-s", type=float, required=True)
+    parser.add_argument("--holder", nargs=2, required=True, metavar=("PID", "STARTED"))
+
+
+def lease_of(options: Namespace) -> Lease:
+    """The lease of a command line."""
+    pid, started = options.holder
+    return Lease(lease_s=options.lease_s, holder=processes.again({"pid": int(pid), "started_s": float(started)}))
 
 
 def find(module: str, instance_ids: Iterable[str]) -> list[psutil.Process]:

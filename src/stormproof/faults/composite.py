@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import activity, catalogue
+from stormproof.faults.binding import activities
 from stormproof.faults.hold import hold
 from stormproof.faults.protocol import Fault, Look, Seen
 from stormproof.model.environment import Environment
@@ -210,11 +211,4 @@ def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dic
     return {"felt": True, "parts": found}
 
 
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are all parts felt now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: take each part back, last first, from what the ledger says."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+_, confirm, undo = activities(KIND, bind)

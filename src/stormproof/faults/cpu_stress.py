@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stormproof.faults import activity, duty_cycle, processes
-from stormproof.faults.duty_cycle import LEASE_S, LEASE_S_MAX, LEASE_S_MIN
-from stormproof.faults.instances import InstanceArguments, choose, identify_lab, lab_configuration
+from stormproof.faults import duty_cycle, processes
+from stormproof.faults.binding import activities, resolved
+from stormproof.faults.instances import LEASE_S, InstanceArguments, Lease, choose, identify_lab, lab_configuration
 from stormproof.faults.protocol import Look
 from stormproof.faults.slowness import look_for_slowness
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
-from stormproof.spec.quantity import Duration, Share, format_share
+from stormproof.spec.quantity import Share, format_share
 
 __all__ = ["confirm", "inject", "undo"]
 
@@ -50,12 +50,7 @@ class Arguments(InstanceArguments):
     cpu: Share = Field(
         default=0.05, description="what is left to each instance, of one processor", ge=CPU_MIN, le=CPU_MAX
     )
-    lease: Duration = Field(
-        default=LEASE_S,
-        description="after this long it ends by itself, whatever happens",
-        ge=LEASE_S_MIN,
-        le=LEASE_S_MAX,
-    )
+    lease: Lease = LEASE_S
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -69,18 +64,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "cpu": arguments.cpu,
         "lease_s": arguments.lease,
     }
-    configuration = lab_configuration(environment)
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(ids),
-        what=fault.what,
+        configuration=lab_configuration(environment),
+        targets=ids,
         undo="give the same processes all of their time and see the instances answer at once",
-        effect=fault.effect,
     )
 
 
@@ -140,23 +131,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> CpuStre
     return CpuStress(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: starve the instances and see them late."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are the instances late now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: give the processes their time back that the ledger says ran."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

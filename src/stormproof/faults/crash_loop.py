@@ -1,6 +1,6 @@
 """Kills processes, and whatever is started in their place, as long as it lasts: a crash loop.
 
-``python -m stormproof.faults.crash_loop --lease-s N --parent PID STARTED --instance-of INSTANCE …``, started by
+``python -m stormproof.faults.crash_loop LEASE --parent PID STARTED --instance-of INSTANCE …``, started by
 `companion`. A successor is a child of the same parent that says it serves the same instance; nothing else is touched.
 Ends when its lease is over, when it is told to, or when the parent is gone. It leaves nothing behind: whoever started
 the processes again goes on doing so.
@@ -26,8 +26,9 @@ def begin(found: Sequence[psutil.Process], instance_ids: Sequence[str], *, lease
     """Start a companion that does this to the instances, whose processes are *found*."""
     (parent,) = {process.ppid() for process in found}
     record = processes.to_record(psutil.Process(parent))
-    words = ["--lease-s", f"{lease_s:g}", "--parent", str(record["pid"]), repr(record["started_s"])]
-    companion.start(MODULE, [*words, *(word for name in instance_ids for word in ("--instance-of", name))])
+    words = ["--parent", str(record["pid"]), repr(record["started_s"])]
+    instances = [word for name in instance_ids for word in ("--instance-of", name)]
+    companion.start(MODULE, [*words, *instances], lease_s=lease_s)
 
 
 def kill(parent: psutil.Process, instance_ids: Sequence[str]) -> int:
@@ -42,9 +43,9 @@ def kill(parent: psutil.Process, instance_ids: Sequence[str]) -> int:
     return count
 
 
-def play(parent: psutil.Process, instance_ids: Sequence[str], *, until: float) -> None:
-    """Kill until *until* (monotonic seconds), until told to end, or until the parent is gone."""
-    while time.monotonic() < until and processes.is_alive(parent):
+def play(parent: psutil.Process, instance_ids: Sequence[str], *, lease: companion.Lease) -> None:
+    """Kill until the lease is over, until told to end, or until the parent is gone."""
+    while not lease.over(time.monotonic()) and processes.is_alive(parent):
         kill(parent, instance_ids)
         if companion.told_to_end(EVERY_S):
             return
@@ -67,7 +68,7 @@ def _children(parent: psutil.Process) -> Iterator[psutil.Process]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Kill as the command line says."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
-    parser.add_argument("--lease-s", type=float, required=True)
+    companion.add_lease(parser)
     parser.add_argument("--parent", nargs=2, required=True, metavar=("PID", "STARTED"))
     parser.add_argument("--instance-of", action="append", required=True, metavar="INSTANCE")
     options = parser.parse_args(arguments)
@@ -75,10 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parent = processes.again({"pid": int(pid), "started_s": float(started)})
     if parent is None or not companion.begin():
         return
-    until = time.monotonic() + options.lease_s
+    lease = companion.lease_of(options)
     kill(parent, options.instance_of)
     companion.say_begun()
-    play(parent, options.instance_of, until=until)
+    play(parent, options.instance_of, lease=lease)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from stormproof.faults import activity
-from stormproof.faults.canary import ask
-from stormproof.faults.protocol import Look, Seen
+from stormproof.faults.binding import activities, resolved
+from stormproof.faults.protocol import Look
 from stormproof.faults.proxied import (
+    ProxiedArguments,
+    RuntimeValues,
     admin,
     canary_url,
+    look_for_unavailable,
     proxied,
     proxy_configuration,
-    put_back,
-    values_before,
 )
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -40,17 +38,11 @@ UNDONE_BY = "the proxy's runtime value is put back as it was; a request of our o
 ENVIRONMENTS = ("local",)
 EXAMPLE: dict[str, Any] = {"dependency": "recommendations"}
 
-LOOK_TIMEOUT_S = 1.0
-UNAVAILABLE_STATUS = 503  # Envoy's own, for whatever keeps it from the dependency
 _FAILED_LOOKUP = "DNS resolution failure"  # Envoy's text
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `dependency-dns`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -68,18 +60,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "url": canary_url(dependency),
         "percent_key": dependency.dns_percent_key,
     }
-    configuration = proxy_configuration(proxy)
-    fault = DependencyDns(configuration=configuration, **bound)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
-        configuration=configuration,
+        configuration=proxy_configuration(proxy),
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the proxy's runtime value back and see a request answered well",
-        effect=fault.effect,
     )
 
 
@@ -110,32 +98,29 @@ class DependencyDns:
 
     def prior(self) -> dict[str, Any]:
         """The admin layer's value; the fault in force already is an error."""
-        envoy = admin(self.configuration)
-        values = values_before(
-            envoy, self._values(), percent_key=self.percent_key, kind=KIND, dependency=self.dependency
-        )
-        return {"runtime": values}
+        return self._runtime.prior()
 
     def act(self) -> None:
         """Send the requests there."""
-        admin(self.configuration).set(self._values())
+        self._runtime.act()
 
     def look(self) -> Look:
         """One request of our own through the same listener; broken: the proxy names the lookup as the reason."""
-        reply = ask(self.url, timeout_s=LOOK_TIMEOUT_S)
-        evidence = {"request": self.url, **reply.evidence()}
-        if reply.status == UNAVAILABLE_STATUS and _FAILED_LOOKUP in reply.text:
-            return Look(seen=Seen.BROKEN, evidence=evidence)
-        # Unavailable for another reason is neither.
-        whole = not reply.failure and reply.status != UNAVAILABLE_STATUS
-        return Look(seen=Seen.WHOLE if whole else Seen.PARTIAL, evidence=evidence)
+        return look_for_unavailable(self.url, reason=_FAILED_LOOKUP)
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Put the runtime value back, unless somebody else has set another since."""
-        put_back(admin(self.configuration), self._values(), dict(prior["runtime"]), kind=KIND)
+        self._runtime.revert(prior)
 
-    def _values(self) -> dict[str, str | None]:
-        return {self.percent_key: "100"}
+    @property
+    def _runtime(self) -> RuntimeValues:
+        return RuntimeValues(
+            kind=KIND,
+            dependency=self.dependency,
+            configuration=self.configuration,
+            values={self.percent_key: "100"},
+            percent_key=self.percent_key,
+        )
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyDns:
@@ -143,23 +128,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Depende
     return DependencyDns(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: let the name not resolve and see it."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: does the lookup fail now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put back what the ledger says was there before."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from stormproof.faults import activity
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.protocol import Look, Seen
 from stormproof.faults.proxied import (
+    ProxiedArguments,
+    RuntimeValues,
     admin,
     canary_url,
     looks_needed,
     proxied,
     proxy_configuration,
-    put_back,
-    values_before,
 )
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -44,12 +44,9 @@ SHARE_MIN = 0.1  # below, a look would be more than the 66 requests that it take
 LOOK_TIMEOUT_S = 1.0
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `dependency-error`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
     status: int = Field(
         default=503, description="the HTTP status of the error; throttling (429) is a fault of its own", ge=400, le=599
     )
@@ -90,18 +87,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "percent_key": dependency.abort_percent_key,
         "status_key": dependency.abort_status_key,
     }
-    configuration = proxy_configuration(proxy)
-    fault = DependencyError(configuration=configuration, **bound)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
-        configuration=configuration,
+        configuration=proxy_configuration(proxy),
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the proxy's runtime values back and see requests answered well",
-        effect=fault.effect,
     )
 
 
@@ -135,15 +128,11 @@ class DependencyError:
 
     def prior(self) -> dict[str, Any]:
         """The admin layer's values; errors in force already are an error."""
-        envoy = admin(self.configuration)
-        values = values_before(
-            envoy, self._values(), percent_key=self.percent_key, kind=KIND, dependency=self.dependency
-        )
-        return {"runtime": values}
+        return self._runtime.prior()
 
     def act(self) -> None:
         """Switch the errors on."""
-        admin(self.configuration).set(self._values())
+        self._runtime.act()
 
     def look(self) -> Look:
         """Requests of our own until one meets the error, or so many that one would have met it (99.9 %)."""
@@ -159,10 +148,17 @@ class DependencyError:
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Put the runtime values back, unless somebody else has set others since."""
-        put_back(admin(self.configuration), self._values(), dict(prior["runtime"]), kind=KIND)
+        self._runtime.revert(prior)
 
-    def _values(self) -> dict[str, str | None]:
-        return {self.percent_key: str(self.percent), self.status_key: str(self.status)}
+    @property
+    def _runtime(self) -> RuntimeValues:
+        return RuntimeValues(
+            kind=KIND,
+            dependency=self.dependency,
+            configuration=self.configuration,
+            values={self.percent_key: str(self.percent), self.status_key: str(self.status)},
+            percent_key=self.percent_key,
+        )
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyError:
@@ -170,23 +166,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Depende
     return DependencyError(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: answer in the dependency's place and see it."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: does the dependency answer with the error now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put back what the ledger says was there before."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

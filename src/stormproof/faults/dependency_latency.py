@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from stormproof.errors import FaultError
-from stormproof.faults import activity
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask_together
 from stormproof.faults.envoy_latency import drawn_latency, no_latency
 from stormproof.faults.protocol import Look, Seen
-from stormproof.faults.proxied import admin, canary_url, looks_needed, proxied, proxy_configuration
+from stormproof.faults.proxied import ProxiedArguments, admin, canary_url, looks_needed, proxied, proxy_configuration
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 from stormproof.record.atomic import dump_json, write_bytes
@@ -47,12 +47,9 @@ LOOK_TIMEOUT_S = 1.0  # a longer delay is not waited out: no answer by then is p
 _HELD_BACK_SHARE = 0.9  # of the shortest possible delay: whoever waited this long was held back
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `dependency-latency`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
     delay: Duration = Field(description="how long a request is held back on average", ge=DELAY_MIN_S, le=DELAY_MAX_S)
     jitter: Duration = Field(
         default=0.0, description="how far a request's delay may be from that, either way; less than the delay", ge=0
@@ -87,18 +84,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "share": arguments.share,
         "config_path": dependency.latency_config_path,
     }
-    configuration = proxy_configuration(proxy)
-    fault = DependencyLatency(configuration=configuration, **bound)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
-        configuration=configuration,
+        configuration=proxy_configuration(proxy),
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the filter back and see requests answered at once",
-        effect=fault.effect,
     )
 
 
@@ -199,23 +192,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Depende
     return DependencyLatency(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: slow the dependency down and measure by how much."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is the dependency slow now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put back what the ledger says was there before."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

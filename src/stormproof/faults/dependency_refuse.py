@@ -12,14 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from stormproof.errors import FaultError
-from stormproof.faults import activity
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.envoy_listeners import ListenerFile
 from stormproof.faults.protocol import Look, Seen
-from stormproof.faults.proxied import admin, canary_url, proxied, proxy_configuration
+from stormproof.faults.proxied import ProxiedArguments, admin, canary_url, proxied, proxy_configuration
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 
@@ -38,12 +35,8 @@ EXAMPLE: dict[str, Any] = {"dependency": "recommendations"}
 LOOK_TIMEOUT_S = 1.0
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `dependency-refuse`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -62,18 +55,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "listener": dependency.listener,
         "listeners_path": proxy.listeners_path,
     }
-    configuration = proxy_configuration(proxy)
-    fault = DependencyRefuse(configuration=configuration, **bound)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
-        configuration=configuration,
+        configuration=proxy_configuration(proxy),
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the proxy's listener back and see a request answered",
-        effect=fault.effect,
     )
 
 
@@ -106,13 +95,7 @@ class DependencyRefuse:
 
     def prior(self) -> dict[str, Any]:
         """The listener, whole; one that is not there, or does not speak HTTP, is an error."""
-        listener = self._file().read()
-        if listener is None or _filter_names(listener) != ["http"]:
-            raise FaultError(
-                f"{KIND}: the listener of {self.dependency} is not as it should be: another fault is in force",
-                hint="stormproof undo --list",
-            )
-        return {"listener": listener}
+        return self._file().prior(kind=KIND, dependency=self.dependency)
 
     def act(self) -> None:
         """Take the listener away."""
@@ -135,32 +118,9 @@ class DependencyRefuse:
         return ListenerFile(path=self.listeners_path, listener=self.listener)
 
 
-def _filter_names(listener: Mapping[str, Any]) -> list[str]:
-    return [one["name"] for chain in listener["filter_chains"] for one in chain["filters"]]
-
-
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyRefuse:
     """The fault from the data in a plan or a ledger."""
     return DependencyRefuse(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: take the dependency's listener away and be refused."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are connections refused now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put back what the ledger says was there before."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

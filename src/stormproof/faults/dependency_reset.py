@@ -13,14 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from stormproof.errors import FaultError
-from stormproof.faults import activity
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.envoy_listeners import ListenerFile, resetting
 from stormproof.faults.protocol import Look, Seen
-from stormproof.faults.proxied import admin, canary_url, proxied, proxy_configuration
+from stormproof.faults.proxied import ProxiedArguments, admin, canary_url, proxied, proxy_configuration
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 
@@ -39,12 +36,8 @@ EXAMPLE: dict[str, Any] = {"dependency": "recommendations"}
 LOOK_TIMEOUT_S = 1.0
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `dependency-reset`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -65,18 +58,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "cluster": proxy.reset_cluster,
         "canary_source": proxy.canary_source,
     }
-    configuration = proxy_configuration(proxy)
-    fault = DependencyReset(configuration=configuration, **bound)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
-        configuration=configuration,
+        configuration=proxy_configuration(proxy),
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the proxy's listener back and see a request answered",
-        effect=fault.effect,
     )
 
 
@@ -111,13 +100,7 @@ class DependencyReset:
 
     def prior(self) -> dict[str, Any]:
         """The listener, whole; one that is not there, or does not speak HTTP, is an error."""
-        listener = self._file().read()
-        if listener is None or _filter_names(listener) != ["http"]:
-            raise FaultError(
-                f"{KIND}: the listener of {self.dependency} is not as it should be: another fault is in force",
-                hint="stormproof undo --list",
-            )
-        return {"listener": listener}
+        return self._file().prior(kind=KIND, dependency=self.dependency)
 
     def act(self) -> None:
         """Exchange the listener."""
@@ -144,32 +127,9 @@ class DependencyReset:
         return ListenerFile(path=self.listeners_path, listener=self.listener)
 
 
-def _filter_names(listener: Mapping[str, Any]) -> list[str]:
-    return [one["name"] for chain in listener["filter_chains"] for one in chain["filters"]]
-
-
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyReset:
     """The fault from the data in a plan or a ledger."""
     return DependencyReset(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: exchange the dependency's listener and be reset."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are connections reset now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put back what the ledger says was there before."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from stormproof.faults import activity
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask_together
 from stormproof.faults.protocol import Look, Seen
 from stormproof.faults.proxied import (
+    ProxiedArguments,
+    RuntimeValues,
     admin,
     canary_url,
     looks_needed,
     proxied,
     proxy_configuration,
-    put_back,
-    values_before,
 )
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -44,12 +44,9 @@ SHARE_MIN = 0.1  # below, a look would be more than the 66 requests that it take
 LOOK_TIMEOUT_S = 1.0  # a longer delay is not waited out: no answer by then is proof enough
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `dependency-timeout`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
     delay: Duration = Field(description="how long each request is held back", gt=0, le=120)
     share: Share = Field(
         default=1.0, description="the share of requests that is held back, in whole percents", ge=SHARE_MIN, le=1.0
@@ -75,18 +72,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
     }
     if arguments.share < 1:
         bound["percent"] = round(arguments.share * 100)
-    configuration = proxy_configuration(proxy)
-    fault = DependencyTimeout(configuration=configuration, **bound)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
-        configuration=configuration,
+        configuration=proxy_configuration(proxy),
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the proxy's runtime values back and see a request answered at once",
-        effect=fault.effect,
     )
 
 
@@ -121,15 +114,11 @@ class DependencyTimeout:
 
     def prior(self) -> dict[str, Any]:
         """The admin layer's values; a delay in force already is an error."""
-        envoy = admin(self.configuration)
-        values = values_before(
-            envoy, self._values(), percent_key=self.percent_key, kind=KIND, dependency=self.dependency
-        )
-        return {"runtime": values}
+        return self._runtime.prior()
 
     def act(self) -> None:
         """Switch the delay on."""
-        admin(self.configuration).set(self._values())
+        self._runtime.act()
 
     def look(self) -> Look:
         """Requests of our own at once, so many that one would meet it (99.9 %): any held back for 80 % of it?"""
@@ -147,10 +136,17 @@ class DependencyTimeout:
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Put the runtime values back, unless somebody else has set others since."""
-        put_back(admin(self.configuration), self._values(), dict(prior["runtime"]), kind=KIND)
+        self._runtime.revert(prior)
 
-    def _values(self) -> dict[str, str | None]:
-        return {self.percent_key: str(self.percent), self.duration_key: str(self.delay_ms)}
+    @property
+    def _runtime(self) -> RuntimeValues:
+        return RuntimeValues(
+            kind=KIND,
+            dependency=self.dependency,
+            configuration=self.configuration,
+            values={self.percent_key: str(self.percent), self.duration_key: str(self.delay_ms)},
+            percent_key=self.percent_key,
+        )
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyTimeout:
@@ -158,23 +154,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Depende
     return DependencyTimeout(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: hold the dependency's answers back and see it."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is the dependency late now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put back what the ledger says was set before."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

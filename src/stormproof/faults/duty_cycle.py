@@ -1,7 +1,7 @@
 """Lets processes run for a part of the time only: SIGSTOP and SIGCONT in turn, as `cpulimit` does.
 
-``python -m stormproof.faults.duty_cycle --stopped-ms N --running-ms N --lease-s N --process INSTANCE PID STARTED …``,
-started by `companion`. Ends when its lease is over, when it is told to, or when none of the processes is left;
+``python -m stormproof.faults.duty_cycle LEASE --stopped-ms N --running-ms N --process INSTANCE PID STARTED …``, started
+by `companion`. Ends when its lease is over, when it is told to, or when none of the processes is left;
 whichever it is, those that it has stopped go on. If it is killed, whoever undoes the fault lets them go on.
 
 Several processes are stopped together at first, and from then on not in step: their turns are spread over the cycle.
@@ -25,7 +25,6 @@ from stormproof.faults import companion, processes
 MODULE = "stormproof.faults.duty_cycle"
 # However late we were woken, and however much is owed: with less than this a process does not get to run at all.
 RUN_S_MIN = 0.001
-LEASE_S, LEASE_S_MIN, LEASE_S_MAX = 600.0, 5.0, 3600.0  # the first is what `limits.duration` is unless said otherwise
 DEBT_CYCLES_MAX = 4.0
 
 
@@ -36,13 +35,11 @@ def begin(found: Mapping[str, psutil.Process], *, stopped_s: float, running_s: f
         f"{stopped_s * 1000:g}",
         "--running-ms",
         f"{running_s * 1000:g}",
-        "--lease-s",
-        f"{lease_s:g}",
     ]
     for instance, process in found.items():
         record = processes.to_record(process)
         words += ["--process", instance, str(record["pid"]), repr(record["started_s"])]
-    companion.start(MODULE, words)
+    companion.start(MODULE, words, lease_s=lease_s)
 
 
 def prior(instance_ids: Sequence[str], *, kind: str) -> dict[str, Any]:
@@ -108,17 +105,17 @@ class Turns:
             self.process.send_signal(signal.SIGCONT)
 
 
-def play(turns: Sequence[Turns], *, until: float) -> None:
-    """Take turns until *until* (monotonic seconds), until told to end, or until nobody is left."""
+def play(turns: Sequence[Turns], *, lease: companion.Lease) -> None:
+    """Take turns until the lease is over, until told to end, or until nobody is left."""
     try:
         while left := [one for one in turns if not one.gone]:
             now = time.monotonic()
-            if now >= until:
+            if lease.over(now):
                 return
             for one in left:
                 if one.next_at <= now:
                     one.take(now)
-            if companion.told_to_end(min(until, *(one.next_at for one in left)) - time.monotonic()):
+            if companion.told_to_end(min(lease.look_at, *(one.next_at for one in left)) - time.monotonic()):
                 return
     finally:
         for one in turns:
@@ -128,7 +125,8 @@ def play(turns: Sequence[Turns], *, until: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Hold back the processes of the command line."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
-    for name in ("--stopped-ms", "--running-ms", "--lease-s"):
+    companion.add_lease(parser)
+    for name in ("--stopped-ms", "--running-ms"):
         parser.add_argument(name, type=float, required=True)
     parser.add_argument("--process", nargs=3, action="append", required=True, metavar=("INSTANCE", "PID", "STARTED"))
     options = parser.parse_args(arguments)
@@ -142,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number, one in enumerate(turns):
         one.begin(begun, sooner_by=number / len(turns))
     companion.say_begun()
-    play(turns, until=begun + options.lease_s)
+    play(turns, lease=companion.lease_of(options))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,16 @@ class ListenerFile:
         """The listener as it stands in the file, None when it is not there; `FaultError` for no such file."""
         return next((one for one in self._document()["resources"] if one.get("name") == self.listener), None)
 
+    def prior(self, *, kind: str, dependency: str) -> dict[str, Any]:
+        """The listener, whole, for a ledger; `FaultError` when it is not there, or does not speak HTTP."""
+        listener = self.read()
+        if listener is None or _filter_names(listener) != ["http"]:
+            raise FaultError(
+                f"{kind}: the listener of {dependency} is not as it should be: another fault is in force",
+                hint="stormproof undo --list",
+            )
+        return {"listener": listener}
+
     def replace(self, expected: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> None:
         """Put *wanted* where *expected* is (None: no listener); harmless when it is so already.
 
@@ -73,6 +83,10 @@ class ListenerFile:
             yield
         finally:
             os.close(descriptor)
+
+
+def _filter_names(listener: Mapping[str, Any]) -> list[str]:
+    return [one["name"] for chain in listener["filter_chains"] for one in chain["filters"]]
 
 
 def resetting(listener: Mapping[str, Any], *, cluster: str, canary_source: str) -> dict[str, Any]:

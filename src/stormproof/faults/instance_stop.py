@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from stormproof.faults import activity, aws, instance_power
+from stormproof.faults import aws, instance_power
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.instances import InstanceArguments, choose, look_for_silence
 from stormproof.faults.protocol import Look
 from stormproof.model.environment import Environment
@@ -38,22 +39,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
     chosen = choose(arguments, environment, kind=KIND, where=where)
     ids = [instance.id for instance in chosen]
     target = {"instance_ids": ids, "urls": [instance.url for instance in chosen]}
-    configuration = {
-        "aws_endpoint_url": environment.aws.endpoint_url or "",
-        "aws_region": environment.aws.region,
-        "aws_account": environment.aws.account,
-    }
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(ids),
-        what=fault.what,
+        configuration=aws.configuration_of(environment),
+        targets=ids,
         undo="start the same instances again and see them answer",
-        effect=fault.effect,
     )
 
 
@@ -103,23 +96,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Instanc
     return InstanceStop(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: stop the instances and see them silent."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are the instances silent now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: start again what the ledger says was running."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.error
 from collections.abc import Mapping
 from email.message import Message
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,9 +14,21 @@ from stormproof.faults.direct import open_direct
 from stormproof.faults.protocol import Look, Seen
 from stormproof.faults.proxied import admin, proxy_configuration
 from stormproof.model.environment import Environment, Instance
+from stormproof.spec.quantity import Duration
 
 INSTANCES_MAX = 20
 LOOK_TIMEOUT_S = 0.5
+
+# The first is what `limits.duration` is unless said otherwise.
+LEASE_S, LEASE_S_MIN, LEASE_S_MAX = 600.0, 5.0, 3600.0
+Lease = Annotated[
+    Duration,
+    Field(
+        description="how long it goes on once the process that injected it is gone; then it ends by itself",
+        ge=LEASE_S_MIN,
+        le=LEASE_S_MAX,
+    ),
+]
 
 
 class InstanceArguments(BaseModel):

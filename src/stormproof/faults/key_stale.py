@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
-from stormproof.faults import activity, aws, parameter
+from stormproof.faults import aws, parameter
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import Reply, ask
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
@@ -78,18 +79,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "urls": [instance.url for instance in instances],
         "parameters": names_of,
     }
-    configuration = parameter.parameter_configuration(environment)
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(fault.instance_ids),
-        what=fault.what,
+        configuration=aws.configuration_of(environment),
+        targets=target["instance_ids"],
         undo="put the parameters back and see the instances answer in full",
-        effect=fault.effect,
     )
 
 
@@ -159,18 +156,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> StaleKe
     return StaleKey(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put outdated keys there and see the instances degraded."""
-    return activity.inject(
-        bind(target, configuration), fault_id=fault_id, kind=KIND, noop=noop, target=target, configuration=configuration
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are the instances degraded now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put the keys back that the ledger says were there."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

@@ -18,7 +18,8 @@ import psutil
 from pydantic import Field
 
 from stormproof.errors import FaultError
-from stormproof.faults import activity, processes
+from stormproof.faults import processes
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.instances import InstanceArguments, choose, identify_lab, lab_configuration
 from stormproof.faults.protocol import Look, Seen
@@ -74,18 +75,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "urls": [instance.url + arguments.path for instance in chosen],
         "headroom_bytes": int(arguments.headroom),
     }
-    configuration = lab_configuration(environment)
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(ids),
-        what=fault.what,
+        configuration=lab_configuration(environment),
+        targets=ids,
         undo="give the same processes their former limit back and see the page answered",
-        effect=fault.effect,
     )
 
 
@@ -207,23 +204,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> MemoryP
     return MemoryPressure(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: limit the processes and see the page refused."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is the page refused now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: give the processes the limits back that the ledger says they had."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

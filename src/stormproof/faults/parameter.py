@@ -13,15 +13,6 @@ from stormproof.model.environment import Environment
 NOT_FOUND = "ParameterNotFound"
 
 
-def parameter_configuration(environment: Environment) -> dict[str, Any]:
-    """What a fault needs to reach the parameters again, from any process."""
-    return {
-        "aws_endpoint_url": environment.aws.endpoint_url,
-        "aws_region": environment.aws.region,
-        "aws_account": environment.aws.account,
-    }
-
-
 def require(name: str | None, *, kind: str, what: str, environment: Environment, where: str) -> str:
     """*name*, or `InputError` where the environment does not say which parameter it is."""
     if name is None:

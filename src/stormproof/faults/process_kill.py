@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import Field
-
 from stormproof.errors import FaultError
-from stormproof.faults import activity, companion, crash_loop, processes
-from stormproof.faults.duty_cycle import LEASE_S, LEASE_S_MAX, LEASE_S_MIN
+from stormproof.faults import companion, crash_loop, processes
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.instances import (
+    LEASE_S,
     InstanceArguments,
+    Lease,
     choose,
     identify_lab,
     lab_configuration,
@@ -27,7 +27,6 @@ from stormproof.faults.instances import (
 from stormproof.faults.protocol import Look
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
-from stormproof.spec.quantity import Duration
 
 __all__ = ["confirm", "inject", "undo"]
 
@@ -45,12 +44,7 @@ EXAMPLE: dict[str, Any] = {"zone": "a"}
 class Arguments(InstanceArguments):
     """What the spec says of a `process-kill`."""
 
-    lease: Duration = Field(
-        default=LEASE_S,
-        description="after this long it ends by itself, whatever happens",
-        ge=LEASE_S_MIN,
-        le=LEASE_S_MAX,
-    )
+    lease: Lease = LEASE_S
 
 
 def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, where: str = "") -> ResolvedFault:
@@ -58,18 +52,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
     chosen = choose(arguments, environment, kind=KIND, where=where)
     ids = [instance.id for instance in chosen]
     target = {"instance_ids": ids, "urls": [instance.url for instance in chosen], "lease_s": arguments.lease}
-    configuration = lab_configuration(environment)
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(ids),
-        what=fault.what,
+        configuration=lab_configuration(environment),
+        targets=ids,
         undo="stop killing, and see the instances answer once they have been started again",
-        effect=fault.effect,
     )
 
 
@@ -126,23 +116,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Process
     return ProcessKill(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: kill the processes, go on killing, and see the instances silent."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are the instances silent now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: stop killing what the ledger names."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

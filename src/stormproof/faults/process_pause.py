@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 import psutil
 
 from stormproof.errors import FaultError
-from stormproof.faults import activity, processes
+from stormproof.faults import processes
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.instances import InstanceArguments, choose
 from stormproof.faults.protocol import Look, Seen
@@ -47,17 +48,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
     chosen = choose(arguments, environment, kind=KIND, where=where)
     ids = [instance.id for instance in chosen]
     target = {"instance_ids": ids, "urls": [instance.url for instance in chosen]}
-    fault = bind(target, {})
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
         configuration={},
-        targets=tuple(ids),
-        what=fault.what,
+        targets=ids,
         undo="let the same processes go on and see the instances answer",
-        effect=fault.effect,
     )
 
 
@@ -121,23 +119,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Process
     return ProcessPause(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: pause the processes and see the instances silent."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: are the instances silent now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: let the processes go on that the ledger says ran."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

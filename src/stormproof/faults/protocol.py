@@ -1,7 +1,8 @@
 """What a fault is: five small methods, and a look at the world from outside.
 
 Add a fault by writing one module with `KIND`, `SUMMARY`, `CONFIRMED_BY`, `UNDONE_BY`, `Arguments`,
-`resolve`, `bind` and the three thin activities, and naming it in `catalogue.KINDS`. CONTRIBUTING.md has the page.
+`resolve` and `bind`, which `binding` makes the three activities of, and naming it in `catalogue.KINDS`. CONTRIBUTING.md
+has the page.
 """
 
 from __future__ import annotations

@@ -1,17 +1,32 @@
-"""What the faults of a dependency's proxy share: finding it, and its runtime values there and back."""
+"""What the faults of a dependency's proxy share: finding it, looking through it, its runtime values there and back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from stormproof.errors import FaultError, InputError
+from stormproof.faults.canary import ask
 from stormproof.faults.envoy_admin import EnvoyAdmin
+from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Dependency, Environment, Proxy
 
 # How likely a look may miss a fault that hits only a share of the requests.
 _MISSED_AT_MOST = 0.001
+LOOK_TIMEOUT_S = 1.0
+UNAVAILABLE_STATUS = 503  # Envoy's own, for whatever keeps it from the dependency
+
+
+class ProxiedArguments(BaseModel):
+    """What a spec says of a fault of a dependency behind its proxy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
 
 
 def proxied(
@@ -51,27 +66,54 @@ def canary_url(dependency: Dependency) -> str:
     return dependency.url.rstrip("/") + dependency.canary_path
 
 
-def values_before(
-    envoy: EnvoyAdmin, ours: Mapping[str, str | None], *, percent_key: str, kind: str, dependency: str
-) -> dict[str, Any]:
-    """The admin layer's values of the keys in *ours*; `FaultError` when the fault is in force already."""
-    values = envoy.overrides(list(ours))
-    if float(values[percent_key] or 0) > 0:
-        raise FaultError(f"{kind}: {dependency} is broken in this way already: {values}", hint="stormproof undo --list")
-    return values
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeValues:
+    """What a fault sets in the proxy's runtime while it is in force, there and back."""
 
+    kind: str
+    dependency: str
+    configuration: Mapping[str, Any]
+    values: Mapping[str, str]
+    percent_key: str  # the one of *values* that is above 0 when a fault of this kind is in force, ours or another's
 
-def put_back(envoy: EnvoyAdmin, ours: Mapping[str, str | None], before: Mapping[str, str | None], *, kind: str) -> None:
-    """Set the runtime values to *before*; `FaultError` where one is neither ours nor the one before."""
-    now = envoy.overrides(list(ours))
-    for key, value in now.items():
-        if value not in (before.get(key), ours[key]):
+    def prior(self) -> dict[str, Any]:
+        """The admin layer's values, None where it has none; `FaultError` when the fault is in force already."""
+        now = admin(self.configuration).overrides(list(self.values))
+        if float(now[self.percent_key] or 0) > 0:
             raise FaultError(
-                f"{kind}: {key} is {value!r}, neither ours ({ours[key]!r}) nor the one before"
-                f" ({before.get(key)!r}): somebody else changed it since; left alone"
+                f"{self.kind}: {self.dependency} is broken in this way already: {now}", hint="stormproof undo --list"
             )
-    if now != before:
-        envoy.set(before)
+        return {"runtime": now}
+
+    def act(self) -> None:
+        """Set ours."""
+        admin(self.configuration).set(dict(self.values))
+
+    def revert(self, prior: Mapping[str, Any]) -> None:
+        """Set those of *prior*; `FaultError` where one is neither ours nor the one before."""
+        envoy, before = admin(self.configuration), dict(prior["runtime"])
+        now = envoy.overrides(list(self.values))
+        for key, value in now.items():
+            if value not in (before.get(key), self.values[key]):
+                raise FaultError(
+                    f"{self.kind}: {key} is {value!r}, neither ours ({self.values[key]!r}) nor the one before"
+                    f" ({before.get(key)!r}): somebody else changed it since; left alone"
+                )
+        if now != before:
+            envoy.set(before)
+
+
+def look_for_unavailable(url: str, *, reason: str) -> Look:
+    """One request of our own; broken: the proxy answers in the dependency's place, and names *reason*.
+
+    Whole is an answer of the dependency; unavailable for another reason is neither.
+    """
+    reply = ask(url, timeout_s=LOOK_TIMEOUT_S)
+    evidence = {"request": url, **reply.evidence()}
+    if reply.status == UNAVAILABLE_STATUS and reason in reply.text.replace("_", " "):
+        return Look(seen=Seen.BROKEN, evidence=evidence)
+    whole = not reply.failure and reply.status != UNAVAILABLE_STATUS
+    return Look(seen=Seen.WHOLE if whole else Seen.PARTIAL, evidence=evidence)
 
 
 def looks_needed(share: float) -> int:

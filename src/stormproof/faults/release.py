@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError
-from stormproof.faults import activity, aws, parameter
+from stormproof.faults import aws, parameter
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
@@ -50,18 +51,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
     )
     instances = [instance for zone in environment.zones.values() for instance in zone]
     target = {"parameter": name, "version": arguments.version, "urls": [instance.url for instance in instances]}
-    configuration = parameter.parameter_configuration(environment)
-    fault = bind(target, configuration)
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=target,
-        configuration=configuration,
-        targets=tuple(instance.id for instance in instances),
-        what=fault.what,
+        configuration=aws.configuration_of(environment),
+        targets=[instance.id for instance in instances],
         undo="put the parameter back and see the instances serve it no more",
-        effect=fault.effect,
     )
 
 
@@ -122,18 +119,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> ServedR
     return ServedRelease(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: set the parameter and see every instance serve the release."""
-    return activity.inject(
-        bind(target, configuration), fault_id=fault_id, kind=KIND, noop=noop, target=target, configuration=configuration
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is the release served now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put the parameter back that the ledger says was set."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

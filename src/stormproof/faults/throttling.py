@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from stormproof.errors import FaultError, InputError
-from stormproof.faults import activity, aws
+from stormproof.faults import aws
+from stormproof.faults.binding import activities, resolved
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.envoy_rate_limit import bucket_resource
 from stormproof.faults.protocol import Look, Seen
+from stormproof.faults.proxied import ProxiedArguments
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 from stormproof.record.atomic import dump_json, write_bytes
@@ -52,12 +54,9 @@ CANARY_CALLS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-class Arguments(BaseModel):
+class Arguments(ProxiedArguments):
     """What the spec says of a `throttling`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dependency: str = Field(description="the dependency, by the environment's name for it", min_length=1)
     rate: Rate = Field(description="calls let through, on average", gt=0, le=BURST_MAX)
     burst: int | None = Field(
         default=None,
@@ -92,17 +91,14 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "envoy_node_id": environment.proxy.node_id,
         "aws_region": environment.aws.region,
     }
-    fault = Throttling(configuration=configuration, **bound)  # type: ignore[arg-type]
-    return ResolvedFault(
+    return resolved(
+        bind,
         fault_id=fault_id,
         kind=KIND,
-        module=__name__,
         target=bound,
         configuration=configuration,
         targets=(dependency.name,),
-        what=fault.what,
         undo="put the token bucket back as it was and see calls get through",
-        effect=fault.effect,
     )
 
 
@@ -234,23 +230,4 @@ def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> Throttl
     return Throttling(configuration=configuration, **target)
 
 
-def inject(fault_id: str, noop: bool, target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: throttle the service and see a client of our own rejected."""
-    return activity.inject(
-        bind(target, configuration),
-        fault_id=fault_id,
-        kind=KIND,
-        noop=noop,
-        target=target,
-        configuration=configuration,
-    )
-
-
-def confirm(target: dict[str, Any], configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit probe: is a client of our own throttled now?"""
-    return activity.confirm(bind(target, configuration))
-
-
-def undo(fault_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    """Chaos Toolkit action: put the bucket back as the ledger says it was."""
-    return activity.undo(configuration=configuration, fault_id=fault_id)
+inject, confirm, undo = activities(KIND, bind)

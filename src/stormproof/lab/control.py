@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -63,7 +62,7 @@ def up(directory: Path, *, variant: str, owner: Owner | None = None) -> Environm
 def down(directory: Path) -> bool:
     """Take the lab in *directory* down, crashed or not, without a trace; False when there was none.
 
-    Raises `LabError` when a process would not end.
+    Raises `LabError` when a process would not end, and when the record does not say which there are.
     """
     directory = directory.absolute()
     if not directory.exists():
@@ -247,6 +246,6 @@ def _why(folder: LabFolder, record: LabRecord | None) -> str:
 
 def _give_up(folder: LabFolder, supervisor: ProcessIdentity) -> None:
     end([supervisor])
-    with contextlib.suppress(json.JSONDecodeError, LabError):
+    with contextlib.suppress(LabError):
         _clear(folder, read_record(folder))
     shutil.rmtree(folder.path, ignore_errors=True)

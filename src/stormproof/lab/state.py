@@ -69,16 +69,18 @@ def read_record(folder: LabFolder, *, with_topology: bool = True) -> LabRecord |
     """The record in *folder*; None when there is none (yet).
 
     Raises `LabError` for the record of another version. Its processes can be read all the same, *with_topology* False:
-    whoever ends a lab need not know where its parts listen.
+    whoever ends a lab need not know where its parts listen. A record always names the supervisor's.
     """
     try:
-        document: dict[str, Any] = json.loads(folder.record.read_bytes())
+        content = folder.record.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
+        document: dict[str, Any] = json.loads(content)
         topology = document["topology"] if with_topology else None
+        processes = {name: from_record(row) for name, row in document["processes"].items()}
         return LabRecord(
-            processes={name: from_record(row) for name, row in document["processes"].items()},
+            processes={SUPERVISOR: processes[SUPERVISOR], **processes},
             topology=Topology.from_document(topology) if topology else None,
             ready=document["ready"],
             failure=document["failure"],
@@ -88,5 +90,7 @@ def read_record(folder: LabFolder, *, with_topology: bool = True) -> LabRecord |
         raise LabError(
             f"{folder.record}: expected the record of a lab of this version, got another's"
             f" ({type(error).__name__}: {error})",
-            hint="stormproof lab down, then stormproof lab up",
+            hint="stormproof lab down, then stormproof lab up"
+            if with_topology
+            else f"end the processes that name {folder.path} by hand, then remove that folder",
         ) from error

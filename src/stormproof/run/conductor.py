@@ -16,7 +16,7 @@ from typing import Any
 from stormproof.errors import StormproofError
 from stormproof.faults import activity, outstanding
 from stormproof.faults.ledger import Ledger
-from stormproof.load.driver import LoadDriver, LoadPlan
+from stormproof.load.driver import READY_DEADLINE_S, LoadDriver, LoadPlan
 from stormproof.load.live import LiveSli
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
@@ -29,7 +29,7 @@ from stormproof.record.layout import RunDirectory
 from stormproof.run.children import Child
 from stormproof.run.closing import ask_closing_probes
 from stormproof.run.follow import Follower
-from stormproof.run.guard import Guard
+from stormproof.run.guard import LEASE_S, Guard
 from stormproof.run.interrupt import Interrupts
 from stormproof.run.killswitch import KillSwitchWatch
 from stormproof.run.prober import start_prober
@@ -42,6 +42,7 @@ LIVE_WINDOW_S = 2.0  # what the progress line averages over
 PLAYER_LEAD_S = 1.5
 PLAYER_ROLLBACK_S = 20.0  # on interruption: then the conductor undoes by itself
 WATCHDOG_TRIES_S = 90.0  # five of them, each as long as an undo may take to be seen, and the pauses between
+START_LEASE_S = READY_DEADLINE_S + LEASE_S  # what it grants the load's start: nothing is broken yet
 FINISH_LEASE_S = 120.0  # what the watchdog grants the undo before it takes over
 DRAIN_ON_ABORT_S = 1.0
 
@@ -129,6 +130,7 @@ class Conductor:
         self._guard = Guard.start(
             self.run, duration_s_max=self.experiment.limits.duration_s, environment=self.process_environment
         )
+        self._guard.beat(START_LEASE_S)
         at = self._load.start()
         self._guard.beat()
         self._event("watchdog.alive", pid=self._guard.pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from stormproof.faults import companion, crash_loop, process_kill, processes
 from support.command import wait_for
 from support.served import SHOP
 
+SHORT_LEASE_S = 0.4
 # Starts a process for each of its arguments, and again whenever one has ended; counts the starts in a file.
 SUPERVISOR = f"""
 import pathlib, subprocess, sys, time
@@ -46,8 +48,8 @@ class Pair:
     def starts(self) -> int:
         return self.log.read_text().split().count(self.victim)
 
-    def fault(self) -> process_kill.ProcessKill:
-        target = {"instance_ids": [self.victim], "urls": ["http://127.0.0.1:9"], "lease_s": 30.0}
+    def fault(self, *, lease_s: float = 30.0) -> process_kill.ProcessKill:
+        target = {"instance_ids": [self.victim], "urls": ["http://127.0.0.1:9"], "lease_s": lease_s}
         return process_kill.bind(target, {})
 
 
@@ -102,6 +104,16 @@ def test_the_first_kill_has_happened_when_the_act_returns(pair: Pair) -> None:
     pair.fault().revert(prior)
 
     assert not before.is_running() or before.status() == psutil.STATUS_ZOMBIE
+
+
+def test_it_outlasts_its_lease_while_whoever_injected_lives(pair: Pair) -> None:
+    """A fault phase longer than the lease keeps its fault: successors go on dying."""
+    pair.fault(lease_s=SHORT_LEASE_S).act()
+    begun, starts = time.monotonic(), pair.starts
+    wait_for("three leases", lambda: time.monotonic() > begun + 3 * SHORT_LEASE_S, within_s=10)
+
+    assert companion.find(crash_loop.MODULE, [pair.victim])
+    wait_for("one more successor", lambda: pair.starts > starts + 1, within_s=10)
 
 
 def test_it_ends_when_there_is_nobody_left_to_start_anything(pair: Pair) -> None:

@@ -176,7 +176,7 @@ def test_a_timeout_for_a_share_says_so_and_bounds_it(environment: Environment) -
     resolved, fault = bound("30%")
     assert resolved.target["percent"] == 30
     assert fault.what == "hold 30 % of the requests to recommendations back for 3 s"
-    assert "30" in fault._values().values()
+    assert "30" in fault._runtime.values.values()
     whole, _ = bound("100%")
     assert "percent" not in whole.target
     with pytest.raises(ValidationError, match="share"):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from support.command import wait_for
 from support.served import serving
 
 LONG_S = 30.0  # a lease that no test waits for
+SHORT_LEASE_S = 0.4
 
 
 @dataclass
@@ -132,13 +134,57 @@ def test_a_companion_that_is_killed_leaves_nothing_that_the_undo_does_not_heal(
     assert process.status() != psutil.STATUS_STOPPED
 
 
-def test_it_ends_by_itself_when_its_time_is_over(instance: str) -> None:
-    """The lease is the companion's own, and the process goes on at its end."""
+# Holds a process back as a player does, by a lease that no fault phase is as short as; then waits to be killed.
+HOLDER = """
+import sys
+from stormproof.faults import duty_cycle, processes
+duty_cycle.begin({sys.argv[1]: processes.find(sys.argv[1])}, stopped_s=60.0, running_s=0.01, lease_s=float(sys.argv[2]))
+print("begun", flush=True)
+input()
+"""
+
+
+def test_it_goes_on_as_long_as_its_holder_and_ends_by_itself_a_lease_after(instance: str) -> None:
+    """Whoever injected lives for several leases: the fault stays. It is killed: the process goes on a lease later."""
+    words = [sys.executable, "-c", HOLDER, instance, str(SHORT_LEASE_S)]
     with serving(instance) as process:
-        duty_cycle.begin({instance: process}, stopped_s=60.0, running_s=0.01, lease_s=0.3)
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"begun\n"
+            begun = time.monotonic()
+            wait_for("three leases", lambda: time.monotonic() > begun + 3 * SHORT_LEASE_S, within_s=10)
+            assert companion.find(duty_cycle.MODULE, [instance])
+            holder.kill()
         wait_for("the companion's end", lambda: not companion.find(duty_cycle.MODULE, [instance]), within_s=10)
 
         assert process.status() != psutil.STATUS_STOPPED
+
+
+@dataclass
+class Living:
+    """Stands for the process that injected."""
+
+    lives: bool = True
+
+    def is_running(self) -> bool:
+        return self.lives
+
+    def status(self) -> str:
+        return psutil.STATUS_RUNNING
+
+
+def test_a_lease_counts_from_when_its_holder_was_last_seen() -> None:
+    """Renewed while it lives, also when asked late; then it runs out, and nobody asks in vain until it does."""
+    holder = Living()
+    lease = companion.Lease(lease_s=10.0, holder=cast("psutil.Process", holder))
+    assert [lease.over(now) for now in (100.0, 109.0, 200.0)] == [False] * 3
+    assert lease.look_at == pytest.approx(201.0)
+
+    holder.lives = False
+    assert not lease.over(201.0)
+    assert lease.look_at == pytest.approx(210.0)
+    assert not lease.over(209.9)
+    assert lease.over(210.0)
 
 
 def test_it_ends_with_the_process(held: tuple[psutil.Process, dict[str, object]], instance: str) -> None:
@@ -153,7 +199,8 @@ def test_it_ends_with_the_process(held: tuple[psutil.Process, dict[str, object]]
 def test_whoever_is_not_told_to_go_does_nothing(instance: str) -> None:
     """A starter that dies before it says so leaves a companion that ends: nothing can begin after an undo."""
     with serving(instance) as process:
-        words = ["--stopped-ms", "1000", "--running-ms", "1", "--lease-s", "30"]
+        words = ["--lease-s", "30", "--holder", str(os.getpid()), repr(psutil.Process().create_time())]
+        words += ["--stopped-ms", "1000", "--running-ms", "1"]
         words += ["--process", instance, str(process.pid), repr(process.create_time())]
         started = subprocess.Popen(
             [sys.executable, "-m", duty_cycle.MODULE, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -172,9 +219,9 @@ def test_whoever_is_not_told_to_go_does_nothing(instance: str) -> None:
 def test_a_stranger_with_the_number_is_not_held_back(instance: str) -> None:
     """A process that has the number but not the start time gets no companion."""
     with serving(instance) as process:
-        words = ["--stopped-ms", "1000", "--running-ms", "1", "--lease-s", "30"]
+        words = ["--stopped-ms", "1000", "--running-ms", "1"]
         words += ["--process", instance, str(process.pid), repr(process.create_time() - 3600)]
         with pytest.raises(FaultError, match="did not start"):
-            companion.start(duty_cycle.MODULE, words)
+            companion.start(duty_cycle.MODULE, words, lease_s=LONG_S)
 
         assert process.status() != psutil.STATUS_STOPPED
