@@ -9,7 +9,7 @@ The stretch with the largest one is taken, then the same is done on both sides o
 (Communications in Statistics 26, 1997) on a line, with the baseline known; its ends are the maximum-likelihood change
 points (Siegmund and Venkatraman, Annals of Statistics 23, 1995). It counts when it exceeds
 ln(number of stretches / 0.01), after division by how much more the seconds of steady scatter than a binomial would.
-Counts need no normal approximation, so a second in which two of three requests failed is as good as one in which two hundred were slow.
+Counts need no normal approximation: a second in which two of three requests failed tells as well as one of hundreds.
 """
 
 from __future__ import annotations

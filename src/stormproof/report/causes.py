@@ -33,28 +33,30 @@ class CauseLine:
 class CauseStory:
     """The evidence against one or more claims that rest on the same requests."""
 
-    claims: tuple[str, ...]
-    sentence: str
-    single: bool
+    claims: tuple[tuple[str, str], ...]  # the claim, and what the requests against it have in common
     lines: tuple[CauseLine, ...]
     left_out: int
     worst: tuple[WorstRow, ...]
 
 
 def cause_stories(findings: Sequence[Finding], zero_s: float | None) -> tuple[CauseStory, ...]:
-    """One story for each different cause, in the order of the findings."""
-    claims: dict[Cause, list[str]] = {}
+    """One story for each different evidence, in the order of the findings: claims that share it are told together."""
+    stories: dict[tuple[object, ...], tuple[Cause, list[tuple[str, str]]]] = {}
     for finding in findings:
-        if finding.cause is not None:
-            claims.setdefault(finding.cause, []).append(clean(finding.claim))
-    return tuple(_story(cause, tuple(texts), zero_s) for cause, texts in list(claims.items())[:STORIES_MAX])
+        if (cause := finding.cause) is not None:
+            _, claims = stories.setdefault((_counted(cause), cause.worst), (cause, []))
+            claims.append((clean(finding.claim), clean(cause.sentence, limit=800)))
+    return tuple(_story(cause, tuple(claims), zero_s) for cause, claims in list(stories.values())[:STORIES_MAX])
 
 
-def _story(cause: Cause, claims: tuple[str, ...], zero_s: float | None) -> CauseStory:
+def _counted(cause: Cause) -> tuple[tuple[str, str, str, int], ...]:
+    """The bad requests of a breakdown: a longer window has more of the good ones, and the same evidence."""
+    return tuple((row.endpoint, row.zone, row.error, row.bad) for row in cause.breakdown)
+
+
+def _story(cause: Cause, claims: tuple[tuple[str, str], ...], zero_s: float | None) -> CauseStory:
     return CauseStory(
         claims=claims,
-        sentence=clean(cause.sentence, limit=800),
-        single=cause.single,
         lines=tuple(
             CauseLine(
                 endpoint=clean(row.endpoint, limit=80),

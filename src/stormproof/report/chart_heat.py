@@ -125,7 +125,7 @@ def _legend(bounds: Ints) -> list[tuple[str, str]]:
     found = []
     for shade, (least, most) in enumerate(zip(bounds, ends, strict=True)):
         if most is None:
-            found.append((f"heat-{shade}", f"{count(int(least))} and more"))
+            found.append((f"heat-{shade}", f"{count(int(least))}+"))
         elif most >= least:
             found.append(
                 (f"heat-{shade}", count(int(least)) if most == least else f"{count(int(least))}–{count(most)}")

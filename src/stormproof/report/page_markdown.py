@@ -144,7 +144,8 @@ def _cause(one: CauseStory) -> str:
         f"{escape(w.error)})"
         for w in one.worst
     )
-    return f"{', '.join(map(code, one.claims))}: {escape(one.sentence)}\n\n{breakdown}\n\nThe worst: {worst}."
+    claims = _bullets(f"{code(claim)}: {escape(sentence)}" for claim, sentence in one.claims)
+    return f"{claims}\n\n{breakdown}\n\nThe worst: {worst}."
 
 
 def _effect_window(one: EffectWindow) -> str:

@@ -141,3 +141,14 @@ def test_the_window_by_effect_stands_beside_the_call(tmp_path: Path) -> None:
     assert [one.after_call for one in window.end][:2] == ["", "+0.40\u00a0s"]
     assert window.onset[2].at == "+17.1\u00a0s"
     assert window.note.startswith("By the requests: ")
+
+
+def test_claims_that_rest_on_the_same_requests_are_told_together(tmp_path: Path) -> None:
+    """Availability and time to recover point at the same failures: one breakdown, one list of the worst five."""
+    paths = {path.name: path.read_text() for path in write_reports(storyboard.refuted(tmp_path / "run"))}
+
+    assert paths["report.html"].count('id="cause-') == 1
+    assert paths["report.html"].count("Row of the samples") == 1
+    assert paths["report.md"].count("The worst: row 2,799 (") == 1
+    for claim in ("availability during fault &gt;= 99.5%", "time to recover &lt;= 10s"):
+        assert f"<p><code>{claim}</code>: 345 of " in paths["report.html"]
