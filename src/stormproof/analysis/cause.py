@@ -66,7 +66,9 @@ class Named:
     """What `find` found; None where a column names nothing."""
 
     endpoint: str | None
+    endpoint_share: float  # of the excess over steady
     zone: str | None
+    zone_share: float  # of the excess over steady
     is_silent: bool  # the zone is named for what it no longer answered
     error: str | None
     seconds: tuple[float, float] | None  # Unix s
@@ -108,13 +110,16 @@ def gather(
 def find(evidence: Evidence) -> Named:
     """What the bad requests of *evidence* have in common."""
     cells = evidence.cells
-    zone = _concentrated(cells, "zone")
+    endpoint, endpoint_share = _concentrated(cells, "endpoint")
+    zone, zone_share = _concentrated(cells, "zone")
     silent = _silent_zone(evidence) if zone in {None, ""} else None
     failed = cells[cells["error"] != ""].groupby("error")[["bad", "steady_bad"]].sum()
     seconds, seconds_share = _stretch(evidence)
     return Named(
-        endpoint=_concentrated(cells, "endpoint"),
+        endpoint=endpoint,
+        endpoint_share=endpoint_share,
         zone=silent or zone or None,
+        zone_share=zone_share,
         is_silent=silent is not None,
         error=_commonest(failed, int(cells["bad"].sum())),
         seconds=seconds,
@@ -135,20 +140,26 @@ def breakdown(evidence: Evidence) -> pd.DataFrame:
 
 
 def _cells(rows: pd.DataFrame, *, ok: Any, is_bad: Any, inside: Any, before: Any) -> pd.DataFrame:
-    text = rows["error"].astype("object").fillna("").astype(str)
-    by_status = "status " + rows["status"].fillna(0).astype(int).astype(str)
-    frame = pd.DataFrame(
+    counts = pd.DataFrame(
         {
-            "endpoint": rows["endpoint"].astype("object").fillna("").astype(str),
-            "zone": rows["zone"].astype("object").fillna("").astype(str),
-            "error": np.where(ok, "", text.where(text != "", by_status)),
             "n": inside.astype(np.int64),
             "bad": (inside & is_bad).astype(np.int64),
             "steady_n": before.astype(np.int64),
             "steady_bad": (before & is_bad).astype(np.int64),
-        }
+        },
+        index=rows.index,
     )
-    return frame.groupby(KEY, as_index=False, sort=True)[COUNTS].sum()
+    counts = pd.concat([rows[["endpoint", "zone"]], counts], axis=1)
+    # What succeeded, nearly all of a run, is grouped by its categories as they are; errors are read of what failed.
+    well = counts[ok].groupby(["endpoint", "zone"], observed=True, dropna=False)[COUNTS].sum().reset_index()
+    failed = rows[~ok]
+    text = failed["error"].astype("object").fillna("").astype(str)
+    by_status = "status " + failed["status"].fillna(0).astype(int).astype(str)
+    parts = [well.assign(error=""), counts[~ok].assign(error=text.where(text != "", by_status))]
+    together = pd.concat([part.astype(dict.fromkeys(KEY, "object")) for part in parts])
+    together[KEY] = together[KEY].fillna("").astype(str)
+    summed: pd.DataFrame = together.groupby(KEY, as_index=False, sort=True)[COUNTS].sum()
+    return summed
 
 
 def _worst(rows: pd.DataFrame) -> pd.DataFrame:
@@ -159,21 +170,18 @@ def _worst(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[order]
 
 
-def _concentrated(cells: pd.DataFrame, column: str) -> str | None:
-    """The one value of *column* that has nearly all of the excess, and is worse than the others; else None."""
+def _concentrated(cells: pd.DataFrame, column: str) -> tuple[str | None, float]:
+    """The one value of *column* that has nearly all of the excess and is worse than the others, and its share of it."""
     by = cells.groupby(column)[COUNTS].sum()
-    if int((by["n"] > 0).sum()) < 2:
-        return None  # with a single value there is nothing that it could differ from
-    expected = by["n"] * (by["steady_bad"] / by["steady_n"].where(by["steady_n"] > 0)).fillna(0.0)
-    excess = (by["bad"] - expected).clip(lower=0.0)
-    if excess.sum() <= 0:
-        return None
-    top = str(excess.idxmax())
-    rest = by.drop(index=top)
-    inside, outside = by.loc[top, "bad"] / by.loc[top, "n"], rest["bad"].sum() / max(rest["n"].sum(), 1)
-    if excess[top] < NEARLY_ALL * excess.sum() or inside < WORSE_FACTOR * outside:
-        return None
-    return top
+    n, bad, steady_n, steady_bad = by.to_numpy(dtype=np.float64).T
+    if np.count_nonzero(n) < 2:
+        return None, 0.0  # with a single value there is nothing that it could differ from
+    excess = np.maximum(bad - n * steady_bad / np.maximum(steady_n, 1.0), 0.0)
+    top = int(np.argmax(excess))
+    inside, outside = bad[top] / max(n[top], 1.0), (bad.sum() - bad[top]) / max(n.sum() - n[top], 1.0)
+    if not excess[top] or excess[top] < NEARLY_ALL * excess.sum() or inside < WORSE_FACTOR * outside:
+        return None, 0.0
+    return str(by.index[top]), float(excess[top] / excess.sum())
 
 
 def _silent_zone(evidence: Evidence) -> str | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from stormproof.record import events as names
 from stormproof.report.facts import Facts, mappings, number
 from stormproof.report.notation import DASH, count, quantity
-from stormproof.verdict.generator import paces, strain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +59,8 @@ class Delivery:
 
 def delivery(facts: Facts) -> Delivery | None:
     """The delivery of the run, or None when no `load.stopped` was written."""
+    from stormproof.verdict.generator import paces, strain  # numpy: docs/adr/0008
+
     stopped = facts.named(names.LOAD_STOPPED)
     if not stopped:
         return None

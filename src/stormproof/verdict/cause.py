@@ -116,12 +116,12 @@ def _sentence(evidence: Evidence, named: Named, bad: Bad) -> str:
     head = f"{total} of {n} requests {what}"
     parts = []
     if named.endpoint is not None:
-        parts.append(_of_part(cells, "endpoint", named.endpoint, f"on endpoint {named.endpoint}"))
+        parts.append(_of_part(cells, "endpoint", named.endpoint, named.endpoint_share, f"on endpoint {named.endpoint}"))
     if named.zone is not None:
         if named.is_silent:
             parts.append(f"zone {named.zone} alone answered less than half of what it did in steady")
         else:
-            parts.append(_of_part(cells, "zone", named.zone, f"answered by zone {named.zone}"))
+            parts.append(_of_part(cells, "zone", named.zone, named.zone_share, f"answered by zone {named.zone}"))
     if named.error is not None:
         share = cells.loc[cells["error"] == named.error, "bad"].sum() / total
         parts.append(f"{share:.0%} with the error {named.error}")
@@ -140,10 +140,10 @@ def _sentence(evidence: Evidence, named: Named, bad: Bad) -> str:
     return f"{head}: {'; '.join(parts)}."
 
 
-def _of_part(cells: pd.DataFrame, column: str, value: str, where: str) -> str:
-    mine = cells[cells[column] == value]
-    share, traffic = mine["bad"].sum() / cells["bad"].sum(), mine["n"].sum() / cells["n"].sum()
-    return f"{share:.0%} of them {where}, which had {traffic:.0%} of the requests"
+def _of_part(cells: pd.DataFrame, column: str, value: str, share: float, where: str) -> str:
+    traffic = int(cells.loc[cells[column] == value, "n"].sum()) / int(cells["n"].sum())
+    whole = "of what steady does not explain" if int(cells["steady_bad"].sum()) else "of them"
+    return f"{share:.0%} {whole} {where}, which had {traffic:.0%} of the requests"
 
 
 def _many(count: int, noun: str) -> str:
