@@ -57,7 +57,13 @@ def _chart(curves: dict[str, Floats], low: float, high: float, *, css: str, widt
         summary=_summary(curves),
         x_name="latency, log scale",
         y_name="answered well within",
-        x_grid=tuple(Label(x=across.px(one), y=bottom, text=milliseconds(one)) for one in log_ticks(low, high)),
+        x_grid=tuple(
+            # at the right edge a number in the middle of its line would be cut off
+            Label(
+                x=(x := across.px(one)), y=bottom, text=milliseconds(one), anchor="end" if x > width - 30 else "middle"
+            )
+            for one in log_ticks(low, high)
+        ),
         y_grid=tuple(
             Label(x=LEFT_PX - 8, y=up.px(one), text=quantity(one, "share"), anchor="end")
             for one in (0.0, 0.25, 0.5, 0.75, 1.0)
