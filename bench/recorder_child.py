@@ -22,6 +22,7 @@ from locust.event import EventHook
 
 from stormproof.load.account import Account
 from stormproof.load.instrument import Recorder, RunClock, instrument_clients
+from stormproof.load.loop_watch import LoopWatch
 from stormproof.load.wire import AGGREGATE_EVERY_S
 from stormproof.load.worker import Channel
 from stormproof.record.rows import RowWriter
@@ -46,6 +47,8 @@ class Arms:
         clock = RunClock(start_mono_s=time.monotonic(), start_s=time.time())
         self.account.begin(clock.start_mono_s, clock.start_s)
         self.recorder.begin(clock)
+        self.loop = LoopWatch()
+        self.loop.begin(clock.start_mono_s, clock.start_s)
         (self.on_request,) = recorded_event._handlers  # noqa: SLF001
         environment = Environment(user_classes=[Shopper], host=url, events=locust.events)
         self.request = environment.events.request
@@ -89,6 +92,8 @@ class Arms:
 
     def tick(self) -> int:
         """Rows to the file and an aggregate to the conductor, as the worker's tick does; how many requests it told."""
+        now_mono_s = time.monotonic()
+        self.loop.tick(now_mono_s, now_mono_s)
         self.recorder.rows.flush()
         aggregate = self.account.aggregate(time.monotonic(), 0)
         self.channel.send(aggregate.to_message())

@@ -16,6 +16,7 @@ from stormproof.load.live import LiveSli
 from stormproof.model.experiment import ArrivalProcess, Load
 from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import read_samples
+from stormproof.verdict.generator import LOOP_LATE_SHARE_MAX, strain
 from support.load_server import LOCUSTFILE, Server, drive, locustfile, until
 
 pytestmark = pytest.mark.alone
@@ -265,3 +266,34 @@ def test_live_levels_follow_the_load(server: Server, run: RunDirectory, tmp_path
     assert p99 is not None
     assert 0 < p99 < 1000
     assert summary.sent >= reading.sent > 0
+
+
+def test_a_generator_that_computes_is_seen_by_its_own_loop(server: Server, run: RunDirectory, tmp_path: Path) -> None:
+    """A locustfile that holds the loop for 0.3 s, twice a second: more than 5 % of its ticks are over 100 ms late.
+
+    How much more depends on the machine; that it is more does not, because 0.3 s of every 0.5 s are held.
+    """
+    path = locustfile(
+        tmp_path,
+        """
+        from time import monotonic
+        from locust import FastHttpUser, task
+
+        class Busy(FastHttpUser):
+            @task
+            def compute(self):
+                until = monotonic() + 0.3
+                while monotonic() < until:
+                    pass
+                self.client.get("/", name="/")
+        """,
+    )
+    summary, start_s = drive(run, Load(locustfile=path, arrivals_per_s=2), server.url, seconds=4)
+    (worker,) = summary.as_event()
+
+    strained = strain([worker], (start_s, start_s + 4))
+
+    assert worker["loop_lag_ms_max"] > 200
+    assert worker["loop_late_share"] > LOOP_LATE_SHARE_MAX
+    assert strained is not None
+    assert strained[1] > LOOP_LATE_SHARE_MAX

@@ -170,6 +170,8 @@ class SyntheticRun:
     abort: Mapping[str, Any] | None = None  # {"at_s": 20.0, "by": "person", "reason": "Ctrl-C"}
     delivered: float = 1.0  # sent / offered
     late_share: float = 0.0
+    model: str = "open"  # or "closed": then what was offered is what ended
+    worker: Mapping[str, Any] = field(default_factory=dict)  # further fields of the worker's account
     arrivals: Sequence[Mapping[str, Any]] = ()
     detect_after_s: float | None = 0.85  # when the balancer sees zone a unhealthy; None: never
     readings: bool = True
@@ -256,7 +258,7 @@ class SyntheticRun:
     def _events(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
         events = [
             _event("run.started", 0.0),
-            _event("load.started", 0.0, model="open", offered_per_s=self.rate_per_s, users=None, workers=1)
+            _event("load.started", 0.0, model=self.model, offered_per_s=self.rate_per_s, users=None, workers=1)
             | {"timeout_s": 10.0, "delivered_share_min": 0.95, "warmup_s": self.warmup_s},
             _event("phase", 0.0, phase="warmup", planned_s=self.warmup_s),
             _event("phase", self.warmup_s, phase="steady", planned_s=self.onset_s - self.warmup_s),
@@ -313,6 +315,7 @@ class SyntheticRun:
             "lateness_ms_max": 4.0,
             "cpu_share": 0.3,
             "per_second": per_second,
+            **self.worker,
         }
 
     def _readings(self) -> list[dict[str, Any]]:

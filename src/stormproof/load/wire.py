@@ -98,6 +98,11 @@ class WorkerTotals:
     cpu_share: float | None  # of one core, from start to stop
     per_second: list[list[int]]  # [Unix second, offered by due instant, sent by sending instant]
     rows: int | None = None  # samples written: at least one a completed task; None where nobody knows
+    # How well its event loop kept time (`loop_watch`); None where nobody looked.
+    loop_late_share: float | None = None  # of the ticks, those more than 100 ms late
+    loop_lag_ms_p99: float | None = None
+    loop_lag_ms_max: float | None = None
+    loop_per_second: list[list[float]] | None = None  # [Unix second, ticks, of them late, longest lag ms, CPU ms]
 
     def as_dict(self) -> dict[str, Any]:
         """Field by field, JSON-clean."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import locust  # isort: skip  # must stay the first import, see above
 
+import dataclasses
 import gc
 import logging
 import os
@@ -32,6 +33,7 @@ from stormproof.kinship import die_with_parent
 from stormproof.load import wire
 from stormproof.load.account import Account
 from stormproof.load.instrument import Recorder, RunClock, instrument_clients
+from stormproof.load.loop_watch import LoopWatch
 from stormproof.load.traffic import ClosedTraffic, OpenTraffic, Traffic, schedule_for, tasks_of
 from stormproof.record.rows import RowWriter
 
@@ -87,6 +89,7 @@ class Worker:
 
     def __init__(self, channel: Channel, recorder: Recorder, traffic: Traffic, account: Account) -> None:
         self._channel, self._recorder, self._traffic, self._account = channel, recorder, traffic, account
+        self._loop = LoopWatch()
         self._start_mono_s: float | None = None
         self._end: gevent.event.AsyncResult = gevent.event.AsyncResult()  # seconds to drain; None: conductor gone
 
@@ -108,6 +111,7 @@ class Worker:
             totals = self._account.totals(
                 stopped_mono_s, recorder.sent_mono_s, recorder.lateness_s, self._traffic.tasks_ended
             )
+            totals = dataclasses.replace(totals, **self._loop.totals())
             self._channel.send_last({"kind": wire.DONE, "totals": totals.as_dict()})
 
     def _take_orders(self) -> None:
@@ -116,6 +120,7 @@ class Worker:
                 clock = RunClock(start_mono_s=message["mono_s"], start_s=message["wall_s"])
                 self._start_mono_s = clock.start_mono_s
                 self._account.begin(clock.start_mono_s, clock.start_s)
+                self._loop.begin(clock.start_mono_s, clock.start_s)
                 self._recorder.begin(clock)
                 self._traffic.start(clock)
             elif message["kind"] == wire.STOP:
@@ -126,8 +131,9 @@ class Worker:
     def _tick(self) -> None:
         due = time.monotonic()
         while self._recorder.failure is None:
-            due = max(due + wire.AGGREGATE_EVERY_S, time.monotonic())
+            due += wire.AGGREGATE_EVERY_S
             gevent.sleep(max(0.0, due - time.monotonic()))
+            due = self._loop.tick(due, time.monotonic())
             self._hand_over()
         self._end.set(0.0)
 

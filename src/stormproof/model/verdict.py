@@ -30,6 +30,52 @@ EXIT_CODE: dict[Outcome, int] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CauseRow:
+    """How many bad requests one endpoint, zone and kind of error had, in the claim's window and in steady."""
+
+    endpoint: str
+    zone: str  # "": no zone answered
+    error: str  # "": it succeeded, but slowly
+    bad: int
+    n: int  # all requests of the endpoint and zone, whatever became of them
+    steady_bad: int
+    steady_n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRequest:
+    """One request as evidence; *row* counts from 0 in the samples ordered by scheduled_at."""
+
+    row: int
+    scheduled_at: float  # Unix s
+    endpoint: str
+    zone: str
+    status: int  # 0: no answer
+    latency_ms: float | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Where the requests that refute a claim are: the smallest evidence. None where they are spread."""
+
+    sentence: str
+    single: bool  # one endpoint, zone or kind of error has nearly all of them
+    endpoint: str | None
+    zone: str | None
+    error: str | None
+    seconds: tuple[float, float] | None  # Unix s: the short stretch that has nearly all of them
+    bad: int
+    n: int
+    steady_bad: int
+    steady_n: int
+    slow_ms: float | None  # what is slower than this is bad as well; None: only what failed
+    breakdown: tuple[CauseRow, ...]  # the largest first
+    breakdown_left_out: int
+    worst: tuple[BadRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What became of one hypothesis. Numbers are in `unit`; None where there is none, never NaN."""
 
@@ -49,6 +95,7 @@ class Finding:
     found: str | None = None
     confidence: float | None = None
     accepted: tuple[str, ...] = ()
+    cause: Cause | None = None  # of a refuted claim about requests, written only there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,10 @@ from stormproof.model.verdict import Check, Finding, Outcome
 from stormproof.record import events as names
 from stormproof.report import breakdown, story
 from stormproof.report.bar import IntervalBar, interval_bar
+from stormproof.report.causes import CauseStory, cause_stories
+from stormproof.report.charts import Charts, charts
 from stormproof.report.delivery import Delivery, delivery
+from stormproof.report.effect_window import EffectWindow
 from stormproof.report.facts import Facts, instant, number
 from stormproof.report.foreign import Activity, activities
 from stormproof.report.notation import DASH, clean, count, day, flat, interval, quantity, sign
@@ -98,6 +101,9 @@ class Page:
     series: Series | None
     drawings: tuple[Drawing, ...]  # wide, narrow
     no_plot: str  # why there is no plot, "" with one
+    charts: Charts
+    causes: tuple[CauseStory, ...]
+    effect_window: EffectWindow | None
     faults: tuple[story.FaultStory, ...]
     delivery: Delivery | None
     phases: tuple[str, ...]
@@ -106,7 +112,7 @@ class Page:
     quantile_floors: tuple[int, int]  # requests below which there is no p50, and no p99
     failures: tuple[breakdown.FailureRow, ...]
     failures_left_out: int
-    worst: tuple[breakdown.WorstRow, ...]  # evidence for a refutation; none otherwise
+    worst: tuple[breakdown.WorstRow, ...]  # evidence for a refutation whose findings have no cause; none otherwise
     activities: tuple[Activity, ...]
     timeline: tuple[story.TimelineRow, ...]
     timeline_left_out: int
@@ -131,6 +137,7 @@ def assemble(facts: Facts) -> Page:
     series = _series(facts, delivered)
     failed, failed_left_out = _failures(facts, series)
     told, untold = story.timeline(facts)
+    drawn = charts(facts)
     reasons = [clean(one, limit=600) for one in verdict.reasons] or [OUTCOME_MEANING[verdict.outcome]]
     return Page(
         outcome=verdict.outcome,
@@ -157,6 +164,9 @@ def assemble(facts: Facts) -> Page:
         series=series,
         drawings=_drawings(facts, series),
         no_plot="" if series is not None else _no_plot(facts),
+        charts=drawn,
+        causes=cause_stories(verdict.findings, facts.zero_s),
+        effect_window=drawn.effect_window,
         faults=story.fault_stories(facts),
         delivery=delivered,
         phases=tuple(facts.windows),
@@ -264,6 +274,8 @@ def _worst(facts: Facts) -> tuple[breakdown.WorstRow, ...]:
     """What a refutation points at: the smallest evidence that shows it."""
     window, zero = facts.windows.get("fault"), facts.zero_s
     if facts.verdict.outcome is not Outcome.REFUTED or facts.samples is None or window is None or zero is None:
+        return ()
+    if any(one.cause is not None for one in facts.verdict.findings):
         return ()
     return breakdown.worst(facts.samples, window, zero_s=zero)
 

@@ -10,9 +10,12 @@ from stormproof.report.notation import spans
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from stormproof.report.causes import CauseStory
+    from stormproof.report.effect_window import EffectWindow, Instant
     from stormproof.report.page import FindingRow, Page
     from stormproof.report.readings import ReadingTable
 
+LINES_MAX = 5  # rows of a breakdown; the page has more
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")
 # What means a heading, a list or a rule, but only where a line begins.
 _LEADING = re.compile(r"^([-+#=]|\d+(?=[.)]\s))")
@@ -71,8 +74,10 @@ def render_markdown(page: Page) -> str:
         _findings(page.findings) if page.findings else "No finding.",
         *([f"{page.findings_left_out} more in `verdict.json`."] if page.findings_left_out else []),
         _bullets(f"{code(one.claim)}: {prose(one.reason)}" for one in page.findings if one.reason),
+        *(["### Where it went wrong", *(_cause(one) for one in page.causes)] if page.causes else []),
         "### What was broken",
         _faults(page),
+        *([_effect_window(page.effect_window)] if page.effect_window else []),
         *(["### What the probes read", *(_reading(one) for one in page.readings)] if page.readings else []),
         "### Was the experiment sound",
         _checks(page),
@@ -117,6 +122,37 @@ def _faults(page: Page) -> str:
         felt = "felt" if one.felt else "**not felt**"
         lines.append(f"{escape(one.what)}: {felt}, {gone}{f' ({when})' if when else ''}")
     return _bullets(lines) if lines else "No fault of ours was due or injected."
+
+
+def _cause(one: CauseStory) -> str:
+    """The sentence, the largest rows of the breakdown, and the worst requests."""
+    breakdown = _table(
+        ("Endpoint", "Zone", "Error", "Bad", "In steady"),
+        (
+            (
+                escape(row.endpoint),
+                escape(row.zone),
+                escape(row.error),
+                f"{row.bad} ({row.share})",
+                f"{row.steady_bad} ({row.steady_share})",
+            )
+            for row in one.lines[:LINES_MAX]
+        ),
+    )
+    worst = "; ".join(
+        f"row {w.row} ({w.offset}, {escape(w.endpoint)}, zone {escape(w.zone)}, {w.status}, {w.latency}, "
+        f"{escape(w.error)})"
+        for w in one.worst
+    )
+    claims = _bullets(f"{code(claim)}: {escape(sentence)}" for claim, sentence in one.claims)
+    return f"{claims}\n\n{breakdown}\n\nThe worst: {worst}."
+
+
+def _effect_window(one: EffectWindow) -> str:
+    def told(instants: Sequence[Instant]) -> str:
+        return ", ".join(f"{i.how} {i.at}{f' ({i.after_call})' if i.after_call else ''}" for i in instants)
+
+    return _bullets((f"Onset: {told(one.onset)}", f"End: {told(one.end)}", escape(one.note)))
 
 
 def _reading(one: ReadingTable) -> str:

@@ -107,7 +107,7 @@ def draw(
         bands=_bands(windows, confirmations, time),
         marks=marks,
         panels=panels,
-        axis=_time_axis(time, zero_s, bottom, about=max(3, width // 110)),
+        axis=time_axis(time, zero_s, bottom, about=max(3, width // 110)),
         hovers=_hovers(series, time, zero_s) if hover else (),
         summary=_summary(series, windows, zero_s),
         ident=ident,
@@ -174,7 +174,8 @@ def _span(label: Label, time: Scale) -> tuple[float, float]:
     return (label.x, label.x + wide) if left < 0 else (left, min(right, time.end_px + _RIGHT + 1))
 
 
-def _time_axis(time: Scale, zero_s: float, bottom: float, *, about: int) -> tuple[Label, ...]:
+def time_axis(time: Scale, zero_s: float, bottom: float, *, about: int) -> tuple[Label, ...]:
+    """Round offsets from *zero_s*, some *about* of them, in seconds, minutes or hours."""
     low, high = time.low - zero_s, time.high - zero_s
     if high - low > 7200:
         values, text = [3600 * hour for hour in ticks(low / 3600, high / 3600, about=about)], _hours

@@ -18,7 +18,9 @@ from stormproof.record.atomic import read_lines
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
 from stormproof.verdict import validity
+from stormproof.verdict.cause import with_causes
 from stormproof.verdict.chaos_journal import judge_journal, read_journal
+from stormproof.verdict.generator import KEPT_UP, back_pressure
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
@@ -135,7 +137,8 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
         lost_zone=lost_zone(timeline),
         onset_slack_s=timeline.onset_slack_s,
     )
-    findings = judge_findings(seen, experiment.hypotheses)
+    judged = judge_findings(seen, experiment.hypotheses)
+    findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
     evidence = RunEvidence(
         timeline=timeline,
         samples=samples,
@@ -145,8 +148,10 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
         faults_expected=bool(experiment.faults),
         kinds_expected=[kind for fault in experiment.faults for kind in fault.kinds],
     )
-    checks = (*checks_of(evidence), *([whole] if whole else []), *_data_check(findings, timeline))
-    return conclude(experiment.hypotheses, findings, checks, timeline)
+    checks = (*checks_of(evidence), *paced, *([whole] if whole else []), *_data_check(findings, timeline))
+    judgement = conclude(experiment.hypotheses, findings, checks, timeline)
+    caused = with_causes(judgement.findings, experiment.hypotheses, seen.windows, samples)
+    return replace(judgement, findings=caused)
 
 
 def conclude(
@@ -178,7 +183,7 @@ def _untested(hypothesis: Claim, finding: Finding, failed: Sequence[Check]) -> F
 
 def _rests_on(hypothesis: Claim, check: str) -> bool:
     """Whether *hypothesis* means nothing when *check* failed."""
-    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, WHOLE}:
+    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, KEPT_UP, WHOLE}:
         return True
     if check == validity.SEEING:
         return isinstance(hypothesis, Hypothesis) and hypothesis.metric is Metric.TIME_TO_DETECT

@@ -11,7 +11,17 @@ import orjson
 
 from stormproof.errors import RunDirectoryError
 from stormproof.model.hypothesis import Phase
-from stormproof.model.verdict import SCHEMA_VERSION, Check, Confirmation, Finding, Outcome, Verdict
+from stormproof.model.verdict import (
+    SCHEMA_VERSION,
+    BadRequest,
+    Cause,
+    CauseRow,
+    Check,
+    Confirmation,
+    Finding,
+    Outcome,
+    Verdict,
+)
 from stormproof.record.atomic import dump_json, write_bytes
 
 _OF_WORDS = ("found", "confidence", "accepted")
@@ -48,8 +58,9 @@ def from_document(document: dict[str, Any], *, where: str = "verdict.json") -> V
             findings=tuple(
                 Finding(
                     outcome=Outcome(finding["verdict"]),
-                    **{key: value for key, value in finding.items() if key not in {"verdict", "accepted"}},
+                    **{key: value for key, value in finding.items() if key not in {"verdict", "accepted", "cause"}},
                     accepted=tuple(finding.get("accepted", ())),
+                    cause=_cause(finding.get("cause")),
                 )
                 for finding in document["findings"]
             ),
@@ -93,10 +104,21 @@ def read_verdict(path: Path) -> Verdict:
 
 
 def _told(finding: dict[str, Any]) -> dict[str, Any]:
-    """*finding* without the fields of a claim about a word, unless it is one: older verdicts stay the same bytes."""
-    if finding["accepted"]:
-        return finding
-    return {key: value for key, value in finding.items() if key not in _OF_WORDS}
+    """*finding* without the fields that only other claims have (of a word, refuted): old verdicts stay as they are."""
+    unsaid = {*(() if finding["accepted"] else _OF_WORDS), *(() if finding["cause"] else ("cause",))}
+    return {key: value for key, value in finding.items() if key not in unsaid}
+
+
+def _cause(document: dict[str, Any] | None) -> Cause | None:
+    if document is None:
+        return None
+    seconds = document["seconds"]
+    return Cause(
+        **{key: value for key, value in document.items() if key not in {"seconds", "breakdown", "worst"}},
+        seconds=None if seconds is None else (float(seconds[0]), float(seconds[1])),
+        breakdown=tuple(CauseRow(**row) for row in document["breakdown"]),
+        worst=tuple(BadRequest(**row) for row in document["worst"]),
+    )
 
 
 def _clean(value: Any) -> Any:

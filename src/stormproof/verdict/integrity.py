@@ -153,6 +153,11 @@ def _require_workers(row: Mapping[str, Any], where: str) -> None:
             isinstance(one, list) and len(one) == 3 and all(_is_number(value) for value in one) for one in seconds
         )
         _require(well, where, "workers.per_second", "a list of [second, offered, sent]", seconds)
+        loop = worker.get("loop_per_second") or []
+        well = isinstance(loop, list) and all(
+            isinstance(one, list) and len(one) == 5 and all(_is_number(value) for value in one) for one in loop
+        )
+        _require(well, where, "workers.loop_per_second", "a list of [second, ticks, late, lag_ms, cpu_ms]", loop)
 
 
 def _require(met: bool, where: str, what: str, expected: str, got: object) -> None:

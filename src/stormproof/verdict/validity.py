@@ -17,6 +17,7 @@ from stormproof.analysis.requests import requests_in
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
 from stormproof.model.verdict import Check
 from stormproof.verdict.effect import effect_seen
+from stormproof.verdict.generator import kept_up
 from stormproof.verdict.integrity import impossible_rows, tolerated, unrecorded
 from stormproof.verdict.reading import closing_reading
 from stormproof.verdict.sighting import Evidence
@@ -62,6 +63,7 @@ def checks_of(run: RunEvidence) -> tuple[Check, ...]:
     return (
         *_faults(run),
         *_load(run),
+        *kept_up(run.timeline),
         *_recorded(run),
         *_steady(run),
         *_probes(run),

@@ -244,6 +244,10 @@ def events(*, until_s: float = 53.0) -> list[dict[str, Any]]:
         "lateness_ms_p99": 2.1,
         "lateness_ms_max": 18.0,
         "cpu_share": 0.31,
+        "loop_late_share": 0.0,
+        "loop_lag_ms_p99": 1.9,
+        "loop_lag_ms_max": 14.2,
+        "loop_per_second": [[ZERO_S + second, 10, 0, 2.5, 310.0] for second in range(int(until_s))],
         "per_second": per_second,
     }
     told += [

@@ -25,10 +25,12 @@ from golden.report.parts import (
     samples,
     verdict,
 )
+from stormproof.analysis.cause import Bad, gather
 from stormproof.model.verdict import Check, Outcome, Verdict
 from stormproof.record.atomic import append_line, write_json, write_text
 from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import samples_schema
+from stormproof.verdict.cause import cause_of
 from stormproof.verdict.document import write_verdict
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def held(path: Path) -> RunDirectory:
 def refuted(path: Path) -> RunDirectory:
     """A naive workload: two claims refuted, one undecided."""
     first, second, third = findings_held()
+    the_samples, bad = samples(naive=True), Bad()
+    to_the_end = (WINDOWS["fault"][0], WINDOWS["recovery"][1])
     the_findings = (
         dataclasses.replace(
             first,
@@ -78,6 +82,7 @@ def refuted(path: Path) -> RunDirectory:
             low=0.8761,
             high=0.8987,
             reason="345 of 3,075 requests failed; none of the interval keeps the bound.",
+            cause=cause_of(gather(the_samples, WINDOWS["fault"], WINDOWS["steady"], bad), bad),
         ),
         dataclasses.replace(
             second,
@@ -94,6 +99,7 @@ def refuted(path: Path) -> RunDirectory:
             low=20.5,
             high=None,
             reason="Not recovered when the fault ended.",
+            cause=cause_of(gather(the_samples, to_the_end, WINDOWS["steady"], bad), bad),
         ),
     )
     the_verdict = verdict(
@@ -107,7 +113,7 @@ def refuted(path: Path) -> RunDirectory:
     return write_run(
         path,
         the_verdict=the_verdict,
-        the_samples=samples(naive=True),
+        the_samples=the_samples,
         the_events=events(),
         run_json={"variant": "naive"},
     )

@@ -77,6 +77,7 @@ def test_nothing_on_the_page_can_act_or_reach_out(build: Any, tmp_path: Path) ->
         "html", "head", "meta", "title", "style", "body", "header", "main", "section", "article", "footer", "h1", "h2",
         "h3", "p", "span", "b", "small", "ul", "ol", "li", "dl", "dt", "dd", "div", "table", "thead", "tbody", "tr",
         "th", "td", "pre", "code", "details", "summary", "svg", "rect", "line", "path", "text", "tspan", "circle",
+        "desc",
     }  # fmt: skip
     attributes = {name for _, attrs in page.tags for name in attrs}
 

@@ -1,0 +1,222 @@
+"""Where the bad requests of a window are: by endpoint, zone, kind of error and second, against the steady phase.
+
+Everything is counted into an `Evidence` of bounded size, which parts of the samples can be added up to. A value of a
+column is *named* when it has nearly all of the excess over steady and is worse than the rest; a column whose bad
+requests are spread over its values names nothing. Nothing here is a test of a hypothesis: the claim was refuted before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stormproof.analysis.requests import is_window
+
+if TYPE_CHECKING:
+    from stormproof.analysis.requests import Floats, Ints
+
+NEARLY_ALL = 0.8  # of the bad requests: the rest may be chance, or a consequence
+WORSE_FACTOR = 3.0  # a value's share of bad requests, over that of all other values
+SILENT_SHARE = 0.5  # a zone that answered less than this of steady's rate has gone silent
+WORST = 5
+SECONDS_MAX = 100_000
+KEY = ["endpoint", "zone", "error"]
+COUNTS = ["n", "bad", "steady_n", "steady_bad"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bad:
+    """What counts as bad: what failed, and with *slow_ms* also what took longer."""
+
+    slow_ms: float | None = None
+    endpoint: str | None = None
+    zone: str | None = None  # that zone's, and what no zone answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Counts of one window and of steady; memory is that of the distinct texts and of the window's seconds."""
+
+    start_s: float
+    end_s: float
+    steady_s: float  # how long steady is; 0: there is none
+    cells: pd.DataFrame  # a row for each KEY that occurs, with COUNTS; error "" for what succeeded
+    seconds: Ints  # bad requests in each second from the window's start
+    worst: pd.DataFrame  # `WORST` rows at most, by their row number
+
+    def __add__(self, other: Evidence) -> Evidence:
+        """The evidence of two parts of the samples."""
+        cells = pd.concat([self.cells, other.cells]).groupby(KEY, as_index=False, sort=True)[COUNTS].sum()
+        return Evidence(
+            start_s=self.start_s,
+            end_s=self.end_s,
+            steady_s=self.steady_s,
+            cells=cells,
+            seconds=self.seconds + other.seconds,
+            worst=_worst(pd.concat([self.worst, other.worst])),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What `find` found; None where a column names nothing."""
+
+    endpoint: str | None
+    endpoint_share: float  # of the excess over steady
+    zone: str | None
+    zone_share: float  # of the excess over steady
+    is_silent: bool  # the zone is named for what it no longer answered
+    error: str | None
+    seconds: tuple[float, float] | None  # Unix s
+    seconds_share: float  # of the bad requests, those in *seconds*
+
+
+def gather(
+    samples: pd.DataFrame, window: tuple[float, float], steady: tuple[float, float] | None, bad: Bad
+) -> Evidence:
+    """Count *samples* (columns of `record.samples`; the index is the row number) for one claim."""
+    at = samples["scheduled_at"].to_numpy(dtype=np.float64, na_value=np.nan)
+    inside = (at >= window[0]) & (at < window[1])
+    before = np.zeros(len(at), dtype=bool)
+    if steady is not None and is_window(steady):
+        before = (at >= steady[0]) & (at < steady[1])
+    chosen = inside | before
+    if bad.endpoint is not None:
+        chosen &= (samples["endpoint"] == bad.endpoint).to_numpy(dtype=bool, na_value=False)
+    if bad.zone is not None:
+        chosen &= samples["zone"].astype("object").fillna("").isin([bad.zone, ""]).to_numpy(dtype=bool)
+    rows = samples[chosen]
+    inside, before, at = inside[chosen], before[chosen], at[chosen]
+    ok = (rows["ok"] == True).to_numpy(dtype=bool, na_value=False)  # noqa: E712  # NaN must become False
+    is_bad = ~ok
+    if bad.slow_ms is not None:
+        latency_ms = rows["latency_ms"].to_numpy(dtype=np.float64, na_value=np.nan)
+        is_bad |= ~(latency_ms <= bad.slow_ms)  # not `>`: what has no latency is bad
+    second = np.clip((at[inside & is_bad] - window[0]).astype(np.int64), 0, _seconds(window) - 1)
+    return Evidence(
+        start_s=window[0],
+        end_s=window[1],
+        steady_s=steady[1] - steady[0] if before.any() and steady is not None else 0.0,
+        cells=_cells(rows, ok=ok, is_bad=is_bad, inside=inside, before=before),
+        seconds=np.bincount(second, minlength=_seconds(window)).astype(np.int64),
+        worst=_worst(rows[inside & is_bad]),
+    )
+
+
+def find(evidence: Evidence) -> Named:
+    """What the bad requests of *evidence* have in common."""
+    cells = evidence.cells
+    endpoint, endpoint_share = _concentrated(cells, "endpoint")
+    zone, zone_share = _concentrated(cells, "zone")
+    silent = _silent_zone(evidence) if zone in {None, ""} else None
+    failed = cells[cells["error"] != ""].groupby("error")[["bad", "steady_bad"]].sum()
+    seconds, seconds_share = _stretch(evidence)
+    return Named(
+        endpoint=endpoint,
+        endpoint_share=endpoint_share,
+        zone=silent or zone or None,
+        zone_share=zone_share,
+        is_silent=silent is not None,
+        error=_commonest(failed, int(cells["bad"].sum())),
+        seconds=seconds,
+        seconds_share=seconds_share,
+    )
+
+
+def breakdown(evidence: Evidence) -> pd.DataFrame:
+    """One row for each endpoint, zone and error with a bad request, those with the most first; COUNTS beside.
+
+    *n* and *steady_n* are all requests of the endpoint and zone, whatever became of them.
+    """
+    cells = evidence.cells
+    totals = cells.groupby(["endpoint", "zone"])[["n", "steady_n"]].sum()
+    rows = cells.drop(columns=["n", "steady_n"]).join(totals, on=["endpoint", "zone"])
+    rows = rows[(rows["bad"] > 0) | (rows["steady_bad"] > 0)]
+    return rows.sort_values(["bad", *KEY], ascending=[False, True, True, True], kind="stable")[[*KEY, *COUNTS]]
+
+
+def _cells(rows: pd.DataFrame, *, ok: Any, is_bad: Any, inside: Any, before: Any) -> pd.DataFrame:
+    counts = pd.DataFrame(
+        {
+            "n": inside.astype(np.int64),
+            "bad": (inside & is_bad).astype(np.int64),
+            "steady_n": before.astype(np.int64),
+            "steady_bad": (before & is_bad).astype(np.int64),
+        },
+        index=rows.index,
+    )
+    counts = pd.concat([rows[["endpoint", "zone"]], counts], axis=1)
+    # What succeeded, nearly all of a run, is grouped by its categories as they are; errors are read of what failed.
+    well = counts[ok].groupby(["endpoint", "zone"], observed=True, dropna=False)[COUNTS].sum().reset_index()
+    failed = rows[~ok]
+    text = failed["error"].astype("object").fillna("").astype(str)
+    by_status = "status " + failed["status"].fillna(0).astype(int).astype(str)
+    parts = [well.assign(error=""), counts[~ok].assign(error=text.where(text != "", by_status))]
+    together = pd.concat([part.astype(dict.fromkeys(KEY, "object")) for part in parts])
+    together[KEY] = together[KEY].fillna("").astype(str)
+    summed: pd.DataFrame = together.groupby(KEY, as_index=False, sort=True)[COUNTS].sum()
+    return summed
+
+
+def _worst(rows: pd.DataFrame) -> pd.DataFrame:
+    """Failed before slow, the longest first."""
+    latency_ms = np.nan_to_num(rows["latency_ms"].to_numpy(dtype=np.float64, na_value=np.nan), nan=math.inf)
+    ok = (rows["ok"] == True).to_numpy(dtype=bool, na_value=False)  # noqa: E712
+    order = np.lexsort((rows["scheduled_at"].to_numpy(dtype=np.float64), -latency_ms, ok))[:WORST]
+    return rows.iloc[order]
+
+
+def _concentrated(cells: pd.DataFrame, column: str) -> tuple[str | None, float]:
+    """The one value of *column* that has nearly all of the excess and is worse than the others, and its share of it."""
+    by = cells.groupby(column)[COUNTS].sum()
+    n, bad, steady_n, steady_bad = by.to_numpy(dtype=np.float64).T
+    if np.count_nonzero(n) < 2:
+        return None, 0.0  # with a single value there is nothing that it could differ from
+    excess = np.maximum(bad - n * steady_bad / np.maximum(steady_n, 1.0), 0.0)
+    top = int(np.argmax(excess))
+    inside, outside = bad[top] / max(n[top], 1.0), (bad.sum() - bad[top]) / max(n.sum() - n[top], 1.0)
+    if not excess[top] or excess[top] < NEARLY_ALL * excess.sum() or inside < WORSE_FACTOR * outside:
+        return None, 0.0
+    return str(by.index[top]), float(excess[top] / excess.sum())
+
+
+def _silent_zone(evidence: Evidence) -> str | None:
+    """The one zone that answered less than half of what it did in steady; None for none, and for several."""
+    by = evidence.cells.groupby("zone")[["n", "steady_n"]].sum()
+    by = by[(by.index != "") & (by["steady_n"] > 0)]
+    if len(by) < 2 or not evidence.steady_s:
+        return None
+    rate = by["n"] / (evidence.end_s - evidence.start_s)
+    silent = by.index[rate < SILENT_SHARE * by["steady_n"] / evidence.steady_s]
+    return str(silent[0]) if len(silent) == 1 else None
+
+
+def _commonest(failed: pd.DataFrame, bad: int) -> str | None:
+    if not len(failed) or failed["bad"].sum() < NEARLY_ALL * bad:
+        return None
+    top = str(failed["bad"].idxmax())
+    return top if failed["bad"].max() >= NEARLY_ALL * bad else None
+
+
+def _stretch(evidence: Evidence) -> tuple[tuple[float, float] | None, float]:
+    """The shortest run of seconds that has nearly all bad requests, where it is at most half of the window."""
+    sums: Floats = np.concatenate([[0], np.cumsum(evidence.seconds)]).astype(np.float64)
+    total = sums[-1]
+    if not total:
+        return None, 0.0
+    ends = np.searchsorted(sums, sums[:-1] + NEARLY_ALL * total)
+    lengths = np.where(ends < len(sums), ends - np.arange(len(ends)), len(sums))
+    first = int(np.argmin(lengths))
+    last = first + int(lengths[first])
+    if 2 * (last - first) > len(evidence.seconds):
+        return None, 0.0
+    share = float((sums[last] - sums[first]) / total)
+    return (evidence.start_s + first, min(evidence.start_s + last, evidence.end_s)), share
+
+
+def _seconds(window: tuple[float, float]) -> int:
+    return min(max(1, math.ceil(window[1] - window[0])), SECONDS_MAX)
