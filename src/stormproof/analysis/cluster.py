@@ -35,7 +35,11 @@ def fold_on_cluster(address: str | None = None, *, workers: int = THREADS) -> It
         if address is None:
             scheduler: Any = stack.enter_context(
                 LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
                 )
             )
         else:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 THREADS = 2
@@ -43,6 +45,27 @@ class Fold(Protocol):
     def merge(self, state: Any, other: Any) -> None:
         """Add what *other* has seen to *state*."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumFold:
+    """A `Fold` of a function of a frame: what *count* makes of each batch, added up with ``+`` from *zero* on."""
+
+    count: Callable[[pd.DataFrame], Any]
+    columns: frozenset[str]
+    zero: Any
+
+    def empty(self) -> list[Any]:
+        """The sum, in a list of its own."""
+        return [self.zero]
+
+    def add(self, state: list[Any], batch: pa.RecordBatch) -> None:
+        """Count *batch*."""
+        state[0] += self.count(batch.select(sorted(self.columns)).to_pandas())
+
+    def merge(self, state: list[Any], other: list[Any]) -> None:
+        """By addition."""
+        state[0] += other[0]
 
 
 FoldOver = Callable[[Sequence[Part], Sequence[Fold]], list[Any]]  # the states of the folds, in their order

@@ -7,6 +7,7 @@ that sees the same files.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,17 +130,18 @@ def parts_at(url: str) -> tuple[SamplePart, ...]:
     import pyarrow as pa
     from pyarrow import fs
 
+    shown = re.sub(r"//[^/@]*@", "//", url)  # an address may hold a key and its secret
     try:
         system, folder = fs.FileSystem.from_uri(url if "://" in url else Path(url).resolve().as_uri())
         listed = system.get_file_info(fs.FileSelector(folder))
     except (pa.ArrowInvalid, OSError) as error:
         got = (str(error).splitlines() or [type(error).__name__])[0]
         hint = "a folder, or s3://bucket/folder with the usual AWS_ variables"
-        raise InputError(where=url, what="", expected="a folder of samples", got=got, hint=hint) from error
+        raise InputError(where=shown, what="", expected="a folder of samples", got=got, hint=hint) from error
     away = None if isinstance(system, fs.LocalFileSystem) else system
     names = sorted(str(one.path) for one in listed if one.path.endswith(".parquet"))
     if not names:
-        raise InputError(where=url, what="", expected="Parquet parts of samples", got="none")
+        raise InputError(where=shown, what="", expected="Parquet parts of samples", got="none")
     return tuple(SamplePart(path=name, filesystem=away) for name in names)
 
 

@@ -12,7 +12,7 @@ from stormproof.analysis.measure import Observations
 from stormproof.analysis.stream import claims_fold, observations
 from stormproof.analysis.tally import ExtentFold
 from stormproof.model.hypothesis import Claim, Hypothesis
-from stormproof.verdict.recorded import Recorded, RecordedFold, count_recorded
+from stormproof.verdict.recorded import Recorded, count_recorded, recorded_fold
 from stormproof.verdict.timeline import Timeline, read_timeline
 from stormproof.verdict.validity import lost_zone
 
@@ -59,5 +59,5 @@ def from_parts(parts: Sequence[Part], told: Told, fold_over: FoldOver) -> tuple[
         timeline = told.timeline(extent.last_s if math.isfinite(extent.last_s) else None)
     windows = {**timeline.windows, **timeline.steps}
     claims = claims_fold(windows, [one for one in told.hypotheses if isinstance(one, Hypothesis)])
-    tallies, recorded = fold_over(parts, [claims, RecordedFold(timeline=timeline)])
+    tallies, (recorded,) = fold_over(parts, [claims, recorded_fold(timeline)])
     return timeline, observations(claims, tallies, windows, **told.beside(timeline)), recorded

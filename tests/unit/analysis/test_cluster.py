@@ -23,8 +23,9 @@ from stormproof.record.sample_part import SamplePart, parts_at
 from stormproof.record.seal import seal
 from stormproof.verdict.assess import assess
 from stormproof.verdict.document import dump_verdict
-from support.synthetic import SyntheticRun
-from unit.verdict.test_in_parts import CLAIMS, split
+from support.synthetic import DEFAULT_HYPOTHESES, SyntheticRun, split
+
+CLAIMS = (*DEFAULT_HYPOTHESES, "mean latency during recovery <= 40ms", "share of traffic in zone b during fault <= 60%")
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +39,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 @pytest.fixture(scope="module")
 def fold_over() -> Iterator[FoldOver]:
-    """Two worker processes on loopback."""
-    with fold_on_cluster(workers=2) as fold_over:
-        yield fold_over
+    """Two worker processes on loopback, with credentials of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        with fold_on_cluster(workers=2) as fold_over:
+            yield fold_over
 
 
 @pytest.fixture
-def bucket(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(run: RunDirectory, fold_over: FoldOver) -> Iterator[str]:
     """The samples of *run* in moto's S3, over HTTP; the folder's address."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
-    for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
-        monkeypatch.setenv(name, value)
     client = boto3.client("s3", endpoint_url=endpoint, region_name="eu-west-1")
     where = {"LocationConstraint": "eu-west-1"}
     client.create_bucket(Bucket="runs", CreateBucketConfiguration=where)  # type: ignore[arg-type]

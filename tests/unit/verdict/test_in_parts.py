@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,10 +24,10 @@ from stormproof.record.sample_part import parts_of
 from stormproof.spec.hypothesis import parse_hypothesis
 from stormproof.verdict.assess import assess
 from stormproof.verdict.document import to_document
-from stormproof.verdict.recorded import RecordedFold
+from stormproof.verdict.recorded import recorded_fold
 from stormproof.verdict.timeline import read_timeline
 from support.command import ROOT
-from support.synthetic import START_S, Stretch, SyntheticRun
+from support.synthetic import START_S, Stretch, SyntheticRun, split
 
 CLAIMS = (
     "availability during fault >= 99%",
@@ -49,16 +49,6 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "nobody called": {"effect": {"kind": "arrivals-stopped", "dependency": "cart"}},
     "aborted": {"abort": {"at_s": 30.0, "by": "person", "reason": "Ctrl-C"}},
 }
-
-
-def split(run: RunDirectory, parts: int) -> None:
-    """The samples of *run* in so many parts, dealt out like rows to workers."""
-    whole = run.samples / "part-000.parquet"
-    table = pq.read_table(whole, partitioning=None)
-    whole.unlink()
-    for number in range(parts):
-        rows = np.arange(number, len(table), parts)
-        pq.write_table(table.take(rows), run.samples / f"part-{number:03d}.parquet", row_group_size=300)
 
 
 def in_memory_and_in_parts(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -127,19 +117,20 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Fold], list[A
     split(run, 6)
     timeline = read_timeline([json.loads(line) for line in run.events.read_text().splitlines()])
     claims = [one for text in CLAIMS if isinstance(one := parse_hypothesis(text), Hypothesis)]
-    folds: list[Fold] = [claims_fold(timeline.windows, claims[:2]), RecordedFold(timeline=timeline), ExtentFold()]
+    folds: list[Fold] = [claims_fold(timeline.windows, claims[:2]), recorded_fold(timeline), ExtentFold()]
     parts = list(parts_of(run))
     return folds, parts, plain(fold_here(parts, folds))
 
 
 def plain(states: list[Any]) -> Any:
     """States in a form that can be compared."""
-    tallies, recorded, extent = states
+    tallies, (recorded,), extent = states
     arrays = [
         [one.histogram.tolist(), one.sums_ns.tolist(), one.nowhere.tolist(), one.seconds.tolist(), one.traffic.tolist()]
         for one in tallies
     ]
-    return arrays, recorded, extent
+    counted = asdict(recorded) | {"effects": {one: dict(many) for one, many in recorded.effects.items()}}
+    return arrays, counted, extent
 
 
 @given(order=st.permutations(range(6)), cuts=st.sets(st.integers(1, 5)), left=st.booleans())
@@ -150,7 +141,7 @@ def test_states_merge_in_any_order_and_grouping(
     """Whoever reads which part, and whoever adds up with whom first: the same states to the last count."""
     folds, parts, expected = folded
     edges = [0, *sorted(cuts), 6]
-    groups = [[parts[i] for i in order[a:b]] for a, b in zip(edges, edges[1:], strict=False)]
+    groups = [[parts[i] for i in order[a:b]] for a, b in itertools.pairwise(edges)]
     states = [fold_parts(group, folds) for group in groups]
     while len(states) > 1:
         one, other = (states.pop(0), states.pop(0)) if left else (states.pop(), states.pop())
@@ -167,4 +158,4 @@ def test_the_extent_is_that_of_the_rows(folded: tuple[list[Fold], list[Any], Any
 
     assert extent.first_s == START_S
     assert extent.last_s == pytest.approx(START_S + 52, abs=0.02)
-    assert recorded.rows == 5200
+    assert recorded["rows"] == 5200
