@@ -48,8 +48,10 @@ def fold_over() -> Iterator[FoldOver]:
 
 
 @pytest.fixture
-def bucket(run: RunDirectory, fold_over: FoldOver) -> Iterator[str]:
+def bucket(run: RunDirectory, fold_over: FoldOver, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The samples of *run* in moto's S3, over HTTP; the folder's address."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
