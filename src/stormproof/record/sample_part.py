@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ class SamplePart:
                 raise InputError(where=self.path, what="columns", expected=", ".join(columns), got=got)
             wanted = self._cast_to(file.schema_arrow, columns)
             try:
-                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+                for batch in _gathered(file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))):
                     yield batch if wanted is None else batch.select(list(columns)).cast(wanted)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
                 raise self._unreadable(error) from error
@@ -105,6 +105,30 @@ class SamplePart:
     def _unreadable(self, error: Exception) -> RunDirectoryError:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         return RunDirectoryError(where=self.path, what="", expected="a Parquet file", got=first_line)
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """*batches*, put together until they have `BATCH_ROWS` rows.
+
+    With a dictionary among its columns pyarrow ends a batch with each row group, and to add 20,000 rows to large
+    counters costs as much as to add half a million.
+    """
+    import pyarrow as pa
+
+    def together(some: list[pa.RecordBatch]) -> pa.RecordBatch:
+        if len(some) == 1:
+            return some[0]
+        return pa.Table.from_batches(some).unify_dictionaries().combine_chunks().to_batches()[0]
+
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        if len(batch):
+            waiting.append(batch)
+        if sum(map(len, waiting)) >= BATCH_ROWS:
+            yield together(waiting)
+            waiting = []
+    if waiting:
+        yield together(waiting)
 
 
 def parts_of(run: RunDirectory) -> tuple[SamplePart, ...]:
