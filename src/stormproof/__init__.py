@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["__version__", "judge"]
+__all__ = ["__version__", "judge", "tables"]
 
 __version__ = "0.1.0"
 
@@ -30,3 +30,17 @@ def judge(
     from stormproof.verdict.judge import judge as judge_
 
     return judge_(samples, windows, hypotheses)
+
+
+def tables(run: Path) -> dict[str, pd.DataFrame]:
+    """The tables of the report of the run directory *run*, by name; `docs/reference/tables.md` has their columns.
+
+    ``findings``, ``checks``, ``faults``, ``workers``, ``events`` and ``readings`` are always there; ``endpoints``,
+    ``zones``, ``seconds``, ``failures`` and ``worst`` where there are samples. Latencies in ms, times in Unix seconds.
+    More than two million samples are counted part by part: latencies are then known to a thousandth.
+    Raises `RunDirectoryError` for what is no run directory, or has no verdict yet.
+    """
+    from stormproof.record.layout import RunDirectory
+    from stormproof.report.frames import frames
+
+    return frames(RunDirectory(run))

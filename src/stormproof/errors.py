@@ -22,7 +22,7 @@ Exit codes 0 to 4 belong to verdicts; no error uses them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class StormproofError(Exception):
@@ -37,6 +37,16 @@ class StormproofError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An error may come from a worker process; its class may take other arguments than a message.
+        return _revive, (type(self), self.args, dict(self.__dict__))
+
+
+def _revive(kind: type[StormproofError], args: tuple[Any, ...], fields: dict[str, Any]) -> StormproofError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(StormproofError):

@@ -41,7 +41,7 @@ def test_a_lock_that_is_none_is_found(bad: str) -> None:
     assert [] == list(tidy.unlocked_requirements(Path("run.txt"), GOOD))
 
 
-@pytest.mark.parametrize(("lock", "extras"), [(LOCKS[0], ("lab",)), (LOCKS[1], ("lab", "dev"))], ids=str)
+@pytest.mark.parametrize(("lock", "extras"), [(LOCKS[0], ("lab",)), (LOCKS[1], ("lab", "cluster", "dev"))], ids=str)
 def test_the_lock_satisfies_what_is_declared(lock: Path, extras: tuple[str, ...]) -> None:
     """Every declared dependency is in the lock, in its range: nobody forgot `make lock`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -333,6 +333,16 @@ class SyntheticRun:
         return readings
 
 
+def split(run: RunDirectory, parts: int) -> None:
+    """The samples of *run* in so many parts, dealt out like rows to workers."""
+    whole = run.samples / "part-000.parquet"
+    table = pq.read_table(whole, partitioning=None)
+    whole.unlink()
+    for number in range(parts):
+        rows = np.arange(number, len(table), parts)
+        pq.write_table(table.take(rows), run.samples / f"part-{number:03d}.parquet", row_group_size=300)
+
+
 def arrivals_frame(rows_: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Arrivals, one a mapping; what a mapping leaves out gets a plain value. ``at_s`` counts from load start."""
     full = []

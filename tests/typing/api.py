@@ -5,6 +5,8 @@ A change that breaks this file breaks the users' code.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 import stormproof
@@ -21,6 +23,8 @@ findings: pd.DataFrame = stormproof.judge(
 
 # Any mapping and any sequence will do.
 stormproof.judge(samples, windows={"fault": (0.0, 1.0)}, hypotheses=("availability >= 99%",))
+
+tables: dict[str, pd.DataFrame] = stormproof.tables(Path("reports/az-loss/run"))
 
 try:
     stormproof.judge(samples, {}, ["the weather is fine"])

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from stormproof.analysis.block import block_count
 from stormproof.analysis.detection import health_of_zone, time_to_detect
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.latency import mean, quantile, quantile_between_blocks
@@ -19,6 +22,8 @@ from stormproof.model.hypothesis import Hypothesis, Metric, Phase
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from stormproof.analysis.requests import Bools, Floats, Requests
 
 Measure = Callable[[Window, Hypothesis, "Precision"], Estimate]
 Windows = Mapping[str, tuple[float, float]]
@@ -34,6 +39,16 @@ class Precision:
 
     tail: float = ALPHA_SIDE  # the chance left on each side
     design_effect_min: float = 1.0  # of a share: how much its hits come in bursts, as the other phase shows it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Whose part in the traffic of a window is asked for."""
+
+    everything: Window  # what a block's share is of
+    hits: Floats  # that were the zone's or the endpoint's, a block
+    answered: int
+    unknown: int = 0  # that may have been anyone's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +72,28 @@ class Observations:
             self.picked[key] = requests_in(self.samples, window, endpoint=endpoint, zone=zone)
         found: Window = self.picked[key]
         return found
+
+    def traffic(self, window: tuple[float, float], *, endpoint: str | None, zone: str | None) -> Traffic:
+        """The share of the answered requests that *zone* answered; those without a zone may be anyone's.
+
+        Without a zone it is the share that *endpoint* had: every request says of which it is.
+        """
+        if zone is not None:
+            answered, of_zone = answered_in(self.samples, window, zone=zone, endpoint=endpoint)
+            return Traffic(
+                everything=answered,
+                hits=_hits(answered, of_zone),
+                answered=answered.n,
+                unknown=answered.unattributed_failed + answered.unattributed_ok,
+            )
+        everything = requests_in(self.samples, window)
+        has_answer = (self.samples["status"].to_numpy() > 0)[everything.rows]
+        of_endpoint = (self.samples["endpoint"] == endpoint).to_numpy(dtype=bool, na_value=False)[everything.rows]
+        return Traffic(
+            everything=everything,
+            hits=_hits(everything, of_endpoint & has_answer),
+            answered=int(has_answer.sum()),
+        )
 
     @property
     def unscheduled(self) -> int:
@@ -161,33 +198,18 @@ def _time_to_recover(hypothesis: Hypothesis, seen: Observations) -> Estimate:
 def _traffic_share(
     hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool, tail: float
 ) -> Estimate:
-    """The share of the answered requests that the zone answered; those without a zone may be anyone's.
-
-    Without a zone it is the share that the endpoint had: every request says of which it is.
-    """
-    if hypothesis.zone is None:
-        return _endpoint_share(hypothesis, seen, window, blocked=blocked, tail=tail)
-    answered, of_zone = answered_in(seen.samples, window, zone=hypothesis.zone, endpoint=hypothesis.endpoint)
-    unknown = answered.unattributed_failed + answered.unattributed_ok
-    if blocked:
-        return share_between_blocks(
-            answered, answered.block_hits(of_zone), unknown_out=unknown, unknown_in=unknown, tail=tail
-        )
-    return share(int(of_zone.sum()), answered.n, unknown_out=unknown, unknown_in=unknown, tail=tail)
-
-
-def _endpoint_share(
-    hypothesis: Hypothesis, seen: Observations, window: tuple[float, float], *, blocked: bool, tail: float
-) -> Estimate:
-    if hypothesis.endpoint is None:
+    if hypothesis.zone is None and hypothesis.endpoint is None:
         return no_estimate("a share of traffic needs a zone or an endpoint")
-    everything = requests_in(seen.samples, window)
-    answered = (seen.samples["status"].to_numpy() > 0)[everything.rows]
-    of_endpoint = (seen.samples["endpoint"] == hypothesis.endpoint).to_numpy(dtype=bool, na_value=False)
-    of_endpoint = of_endpoint[everything.rows]
+    found = seen.traffic(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
+    unknown = {"unknown_out": found.unknown, "unknown_in": found.unknown}
     if blocked:
-        return share_between_blocks(everything, everything.block_hits(of_endpoint & answered), tail=tail)
-    return share(int((of_endpoint & answered).sum()), int(answered.sum()), tail=tail)
+        return share_between_blocks(found.everything, found.hits, tail=tail, **unknown)
+    return share(round(float(found.hits.sum())), found.answered, tail=tail, **unknown)
+
+
+def _hits(requests: Requests, hit: Bools) -> Floats:
+    """How many of *hit* fall into each block; into one, where the window is shorter than that."""
+    return requests.block_hits(hit) if block_count(requests.duration_s) else np.array([float(hit.sum())])
 
 
 def _availability(requests: Window, _: Hypothesis, precision: Precision) -> Estimate:

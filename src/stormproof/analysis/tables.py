@@ -11,7 +11,8 @@ import pandas as pd
 from stormproof.analysis.estimate import Estimate
 from stormproof.analysis.latency import quantile, quantile_n_min
 from stormproof.analysis.proportion import share
-from stormproof.analysis.requests import Requests, is_window, requests_in, require_columns, zoneless
+from stormproof.analysis.requests import is_window, requests_in, require_columns, zoneless
+from stormproof.analysis.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 PHASES = ("steady", "fault", "recovery")
 ALL = "(all)"
 NO_ZONE = "(none)"
+SECOND_COLUMNS = ("second", "n", "ok", "failed", "latency_ms_p50", "latency_ms_p99", "latency_ms_max")
 
 
 def phase_table(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
@@ -32,11 +34,11 @@ def phase_table(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]
     endpoints = sorted(str(endpoint) for endpoint in samples["endpoint"].dropna().unique())
     rows = [
         {"phase": phase, "endpoint": ALL if endpoint is None else endpoint}
-        | _summary(requests_in(samples, windows[phase], endpoint=endpoint))
+        | summary(requests_in(samples, windows[phase], endpoint=endpoint))
         for phase in _phases(windows)
         for endpoint in (None, *endpoints)
     ]
-    return pd.DataFrame(rows, columns=["phase", "endpoint", *_SUMMARY_COLUMNS])
+    return pd.DataFrame(rows, columns=["phase", "endpoint", *SUMMARY_COLUMNS])
 
 
 def zone_table(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
@@ -52,9 +54,9 @@ def zone_table(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]
         total = requests_in(samples, windows[phase]).n
         for zone in (*zones, NO_ZONE):
             chosen = samples[nowhere] if zone == NO_ZONE else samples[(samples["zone"] == zone).to_numpy(dtype=bool)]
-            summary = _summary(requests_in(chosen, windows[phase]))
-            rows.append({"phase": phase, "zone": zone, "share": summary["n"] / total if total else math.nan} | summary)
-    return pd.DataFrame(rows, columns=["phase", "zone", "share", *_SUMMARY_COLUMNS])
+            found = summary(requests_in(chosen, windows[phase]))
+            rows.append({"phase": phase, "zone": zone, "share": found["n"] / total if total else math.nan} | found)
+    return pd.DataFrame(rows, columns=["phase", "zone", "share", *SUMMARY_COLUMNS])
 
 
 def second_table(samples: pd.DataFrame, start_s: float, end_s: float) -> pd.DataFrame:
@@ -86,8 +88,7 @@ def second_table(samples: pd.DataFrame, start_s: float, end_s: float) -> pd.Data
                 "latency_ms_max": float(latency_ms[-1]) if len(latency_ms) else math.nan,
             }
         )
-    columns = ["second", "n", "ok", "failed", "latency_ms_p50", "latency_ms_p99", "latency_ms_max"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(SECOND_COLUMNS))
 
 
 def worst_requests(samples: pd.DataFrame, window: tuple[float, float], *, count: int = 5) -> pd.DataFrame:
@@ -113,7 +114,7 @@ def _label(p: float) -> str:
     return f"p{p * 100:g}"
 
 
-_SUMMARY_COLUMNS = (
+SUMMARY_COLUMNS = (
     "n",
     "failed",
     "rate_per_s",
@@ -124,7 +125,8 @@ _SUMMARY_COLUMNS = (
 )
 
 
-def _summary(requests: Requests) -> dict[str, float]:
+def summary(requests: Window) -> dict[str, float]:
+    """The columns `SUMMARY_COLUMNS` of one group in one phase."""
     ok = share(requests.n_ok, requests.n)
     row: dict[str, float] = {
         "n": requests.n,

@@ -194,20 +194,33 @@ def abort(
     return 0
 
 
-def analyse(run_dir: RunArgument, out: OutOption = None, as_json: JsonOption = False) -> int:
+def analyse(
+    run_dir: RunArgument,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Count on dask.distributed, here by default.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="With --cluster: a scheduler that runs already.", show_default=False),
+    ] = None,
+    samples: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The samples, if elsewhere: a folder or s3://…", show_default=False),
+    ] = None,
+) -> int:
     """Judge a finished run again, from its directory alone. The exit code is the verdict's.
 
     A sealed run is not written to: where the answer is not the one on record it goes to `revisions/` (or `--out`).
+    More samples than fit in memory are counted part by part, and with `--cluster` on several processes or machines.
     """
     from stormproof.model.verdict import EXIT_CODE
     from stormproof.record.atomic import write_bytes
     from stormproof.record.layout import RunDirectory
-    from stormproof.verdict.assess import assess
     from stormproof.verdict.document import dump_verdict
 
     there = RunDirectory(run_dir).require()
     _warn_of_changes(there)
-    verdict = assess(there)
+    verdict = _assess_anywhere(there, cluster=cluster, scheduler=scheduler, samples=samples)
     content = dump_verdict(verdict)
     if out is not None:
         write_bytes(writable_folder(out) / there.verdict.name, content)
@@ -219,6 +232,19 @@ def analyse(run_dir: RunArgument, out: OutOption = None, as_json: JsonOption = F
         sys.stderr.write(f"this is not the verdict on record; written to {revision}\n")
     _print(verdict, there, as_json=as_json)
     return EXIT_CODE[verdict.outcome]
+
+
+def _assess_anywhere(there: RunDirectory, *, cluster: bool, scheduler: str | None, samples: str | None) -> Verdict:
+    from stormproof.record.sample_part import parts_at
+    from stormproof.verdict.assess import assess
+
+    parts = None if samples is None else parts_at(samples)
+    if not cluster and scheduler is None:
+        return assess(there, parts=parts)
+    from stormproof.analysis.cluster import fold_on_cluster
+
+    with fold_on_cluster(scheduler) as fold_over:
+        return assess(there, parts=parts, fold_over=fold_over)
 
 
 def report(run_dir: RunArgument, out: OutOption = None) -> int:

@@ -29,37 +29,41 @@ def read_part(path: Path, expected: pa.Schema) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunDirectoryError(where=str(path), what="", expected="a Parquet file", got=first_line) from error
-    version = (table.schema.metadata or {}).get(SCHEMA_KEY)
+    return _cast(path, table, expected) if check_schema(str(path), table.schema, expected) else table
+
+
+def check_schema(where: str, found: pa.Schema, expected: pa.Schema) -> bool:
+    """Whether a part with the schema *found* has to be cast to *expected*; see `read_part` for what it raises."""
+    version = (found.metadata or {}).get(SCHEMA_KEY)
     if version is None:
-        return _cast(path, table, expected)
+        if missing := [name for name in expected.names if name not in found.names]:
+            got = f"none named {', '.join(missing)}"
+            raise RunDirectoryError(where=where, what="columns", expected=", ".join(expected.names), got=got)
+        return True
     if version != expected.metadata[SCHEMA_KEY]:
         raise RunDirectoryError(
-            where=str(path),
+            where=where,
             what="schema_version",
             expected=str(SCHEMA_VERSION),
             got=version.decode(errors="replace"),
             hint="this run was made by another version of Stormproof; see CHANGELOG.md",
         )
-    if not table.schema.equals(expected):
-        raise _other_columns(path, table, expected)
-    return table
+    if not found.equals(expected):
+        raise _other_columns(where, found, expected)
+    return False
 
 
 def _cast(path: Path, table: pa.Table, expected: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
-    if missing := [name for name in expected.names if name not in table.schema.names]:
-        raise RunDirectoryError(
-            where=str(path), what="columns", expected=", ".join(expected.names), got=f"none named {', '.join(missing)}"
-        )
     try:
         return table.select(expected.names).cast(expected)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise _other_columns(path, table, expected) from error
+        raise _other_columns(str(path), table.schema, expected) from error
 
 
-def _other_columns(path: Path, table: pa.Table, expected: pa.Schema) -> RunDirectoryError:
-    return RunDirectoryError(where=str(path), what="columns", expected=describe(expected), got=describe(table.schema))
+def _other_columns(where: str, found: pa.Schema, expected: pa.Schema) -> RunDirectoryError:
+    return RunDirectoryError(where=where, what="columns", expected=describe(expected), got=describe(found))
 
 
 def describe(schema: pa.Schema) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,12 +106,27 @@ def read_samples(run: RunDirectory) -> pd.DataFrame:
     return frame.sort_values("scheduled_at", kind="stable", ignore_index=True)
 
 
+def raw_batches(rows: Path, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """A raw part, at most *batch_rows* at a time. A last row that was cut off in the middle is left out."""
+    worker, texts = read_names(_names_of(rows))
+    left = rows.stat().st_size // ROW.size
+    with rows.open("rb") as file:
+        while left > 0:
+            raw = np.fromfile(file, dtype=RAW_ROW, count=min(batch_rows, left))
+            left = left - len(raw) if len(raw) else 0
+            yield _raw_batch(raw, worker, texts)
+
+
 def _raw_table(rows: Path) -> pa.Table:
-    """A raw part as a table. A last row that was cut off in the middle is left out."""
+    """A raw part as a table."""
     import pyarrow as pa
 
-    worker, texts = read_names(_names_of(rows))
-    raw = np.fromfile(rows, dtype=RAW_ROW, count=rows.stat().st_size // ROW.size)
+    return pa.Table.from_batches(list(raw_batches(rows, max(1, rows.stat().st_size))), schema=samples_schema())
+
+
+def _raw_batch(raw: np.ndarray[Any, Any], worker: int, texts: Mapping[str, list[str]]) -> pa.RecordBatch:
+    import pyarrow as pa
+
     schema = samples_schema()
     columns: list[Any] = []
     for field in schema:
@@ -121,7 +137,7 @@ def _raw_table(rows: Path) -> pa.Table:
             columns.append(pa.DictionaryArray.from_arrays(ids, pa.array(texts[field.name], pa.string())))
         else:
             columns.append(pa.array(np.ascontiguousarray(raw[field.name]), field.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _names_of(rows: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from stormproof.record.atomic import write_text
@@ -31,9 +32,19 @@ def broken(run: RunDirectory) -> list[str]:
     """What differs from the seal, a sentence a file; empty when nothing does or there is no seal."""
     if not run.sums.exists():
         return []
+    return differences(sealed_digests(run), digests(run))
+
+
+def sealed_digests(run: RunDirectory) -> dict[str, str]:
+    """Path inside the run → SHA-256 in hex, as it was sealed; empty without a seal."""
+    if not run.sums.exists():
+        return {}
     lines = (line.partition("  ") for line in run.sums.read_text(errors="replace").splitlines())
-    sealed = {name: digest for digest, separator, name in lines if separator}
-    now = digests(run)
+    return {name: digest for digest, separator, name in lines if separator}
+
+
+def differences(sealed: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """A sentence for each file that is not as it was sealed."""
     changed = [f"{name} was changed" for name in sorted(sealed.keys() & now.keys()) if sealed[name] != now[name]]
     missing = [f"{name} is missing" for name in sorted(sealed.keys() - now.keys())]
     added = [f"{name} was added" for name in sorted(now.keys() - sealed.keys())]

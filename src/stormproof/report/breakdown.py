@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stormproof.report.notation import DASH, bare, clean, count, offset, quantity
-from stormproof.report.series import error_kinds
+from stormproof.report.sample_tables import KIND, TOTAL, SampleTables
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -81,18 +81,18 @@ class WorstRow:
     error: str
 
 
-def by_endpoint(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -> Breakdown:
+def by_endpoint(tables: SampleTables, windows: Mapping[str, tuple[float, float]]) -> Breakdown:
     """`analysis.tables.phase_table`, the phases side by side; all endpoints together come last."""
-    from stormproof.analysis.tables import ALL, phase_table
+    from stormproof.analysis.tables import ALL
 
-    return _side_by_side(phase_table(samples, windows), "endpoint", windows, last=ALL, last_name="all requests")
+    return _side_by_side(tables.endpoints(), "endpoint", windows, last=ALL, last_name="all requests")
 
 
-def by_zone(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -> Breakdown:
+def by_zone(tables: SampleTables, windows: Mapping[str, tuple[float, float]]) -> Breakdown:
     """`analysis.tables.zone_table`, the phases side by side; what no zone answered comes last."""
-    from stormproof.analysis.tables import NO_ZONE, zone_table
+    from stormproof.analysis.tables import NO_ZONE
 
-    return _side_by_side(zone_table(samples, windows), "zone", windows, last=NO_ZONE, last_name="no zone answered")
+    return _side_by_side(tables.zones(), "zone", windows, last=NO_ZONE, last_name="no zone answered")
 
 
 def quantile_floors() -> tuple[int, int]:
@@ -103,32 +103,24 @@ def quantile_floors() -> tuple[int, int]:
     return floors["latency_ms_p50"], floors["latency_ms_p99"]
 
 
-def failures(
-    samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], drawn: tuple[str, ...]
-) -> tuple[tuple[FailureRow, ...], int]:
+def failures(tables: SampleTables, drawn: tuple[str, ...]) -> tuple[tuple[FailureRow, ...], int]:
     """The kinds of failure, the commonest first, and how many kinds were left out; *drawn* are the plot's kinds."""
-    kinds = error_kinds(samples)
-    at = samples.loc[kinds.index, "scheduled_at"]
-    totals: dict[Hashable, int] = dict(kinds.value_counts().items())
-    ranked = sorted(totals, key=lambda kind: (-totals[kind], str(kind)))
+    table = tables.failures()
+    phases = [column for column in table.columns if column not in {KIND, TOTAL}]
     rows = tuple(
         FailureRow(
-            kind=clean(kind, limit=160),
-            total=count(totals[kind]),
-            by_phase=tuple(
-                count(int(((kinds == kind) & (at >= start) & (at < end)).sum())) for start, end in windows.values()
-            ),
-            swatch=drawn.index(str(kind)) if kind in drawn else len(drawn) - 1,
+            kind=clean(row[KIND], limit=160),
+            total=count(int(row[TOTAL])),
+            by_phase=tuple(count(int(row[phase])) for phase in phases),
+            swatch=drawn.index(str(row[KIND])) if row[KIND] in drawn else len(drawn) - 1,
         )
-        for kind in ranked[:ROWS_MAX]
+        for row in table.head(ROWS_MAX).to_dict("records")
     )
-    return rows, max(0, len(ranked) - ROWS_MAX)
+    return rows, max(0, len(table) - ROWS_MAX)
 
 
-def worst(samples: pd.DataFrame, window: tuple[float, float], *, zero_s: float) -> tuple[WorstRow, ...]:
-    """The few requests of *window* that show best what went wrong: failed before slow, the longest first."""
-    from stormproof.analysis.tables import worst_requests
-
+def worst(tables: SampleTables, *, zero_s: float) -> tuple[WorstRow, ...]:
+    """The few requests of the fault that show best what went wrong: failed before slow, the longest first."""
     return tuple(
         WorstRow(
             row=count(int(str(index))),
@@ -139,7 +131,7 @@ def worst(samples: pd.DataFrame, window: tuple[float, float], *, zero_s: float) 
             latency=quantity(float(row["latency_ms"]), "ms"),
             error=clean(row["error"], limit=160) or DASH,
         )
-        for index, row in worst_requests(samples, window).iterrows()
+        for index, row in tables.worst().iterrows()
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from stormproof.model.verdict import Verdict
     from stormproof.record.layout import RunDirectory
+    from stormproof.report.sample_tables import SampleTables
 
 # Files that a report is made into, not from: written again, they are none the less true.
 MADE_FROM_THE_RECORD = ("report.html", "report.md", "junit.xml")
@@ -35,7 +36,8 @@ class Facts:
     run: Mapping[str, Any]  # run.json
     verdict: Verdict
     events: tuple[Mapping[str, Any], ...]
-    samples: pd.DataFrame | None  # None: there are none
+    samples: pd.DataFrame | None  # None: there are none, or more than fit in memory
+    tables: SampleTables | None  # None: there are no samples
     samples_problem: str  # why there are none, when there should be some
     journal: Mapping[str, Any]  # chaoslib's, {} without
     probe_failures: int  # readings that are an error
@@ -49,8 +51,7 @@ class Facts:
     @property
     def windows(self) -> dict[str, tuple[float, float]]:
         """The phases that took place, in their order."""
-        found = self.verdict.windows
-        return {phase: found[phase] for phase in Phase if phase in found and found[phase][0] < found[phase][1]}
+        return phases_of(self.verdict)
 
     @property
     def zero_s(self) -> float | None:
@@ -72,18 +73,26 @@ def read_facts(folder: RunDirectory) -> Facts:
     from stormproof.verdict.document import read_verdict
 
     folder.require()
-    samples, problem = _samples(folder)
+    verdict = read_verdict(folder.verdict)
+    samples, tables, problem = _samples(folder, phases_of(verdict))
     return Facts(
         folder=folder,
         run=_document(folder.run_json),
-        verdict=read_verdict(folder.verdict),
+        verdict=verdict,
         events=tuple(row for row in names.read_events(folder.events) if isinstance(row.get("event"), str)),
         samples=samples,
+        tables=tables,
         samples_problem=problem,
         journal=_document(folder.journal),
         probe_failures=_probe_failures(folder.readings),
         changed=tuple(sentence for sentence in broken(folder) if not sentence.startswith(MADE_FROM_THE_RECORD)),
     )
+
+
+def phases_of(verdict: Verdict) -> dict[str, tuple[float, float]]:
+    """The phases that took place, in their order."""
+    found = verdict.windows
+    return {phase: found[phase] for phase in Phase if phase in found and found[phase][0] < found[phase][1]}
 
 
 def instant(row: Mapping[str, Any]) -> float | None:
@@ -122,17 +131,26 @@ def _probe_failures(path: Path) -> int:
         return sum(1 for line in lines if b'"error"' in line)
 
 
-def _samples(folder: RunDirectory) -> tuple[pd.DataFrame | None, str]:
+def _samples(
+    folder: RunDirectory, windows: Mapping[str, tuple[float, float]]
+) -> tuple[pd.DataFrame | None, SampleTables | None, str]:
     if not folder.samples.is_dir():
-        return None, ""
+        return None, None, ""
+    from stormproof.record.sample_part import fit_in_memory, parts_of
     from stormproof.record.samples import read_samples
+    from stormproof.report.sample_tables import RowTables, count_tables
 
     try:
+        parts = parts_of(folder)
+        if not fit_in_memory(parts):
+            return None, count_tables(parts, windows), ""
         samples = read_samples(folder)
     except InputError as error:
         # without the path, which differs from machine to machine: a report is the same wherever it is made
         got = (error.got or "nothing").replace(f"{folder.path}{os.sep}", "")
-        return None, f"The samples could not be read: expected {error.what} {error.expected}, got {got}".replace(
-            "  ", " "
+        return (
+            None,
+            None,
+            f"The samples could not be read: expected {error.what} {error.expected}, got {got}".replace("  ", " "),
         )
-    return (samples, "") if len(samples) else (None, "")
+    return (samples, RowTables(samples=samples, windows=windows), "") if len(samples) else (None, None, "")

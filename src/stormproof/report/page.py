@@ -18,12 +18,12 @@ from stormproof.report.foreign import Activity, activities
 from stormproof.report.notation import DASH, clean, count, day, flat, interval, quantity, sign
 from stormproof.report.plot import Drawing, draw
 from stormproof.report.readings import ReadingTable, reading_tables
-from stormproof.report.series import Series, tabulate
+from stormproof.report.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import pandas as pd
+    from stormproof.report.sample_tables import SampleTables
 
 FINDINGS_MAX = 100  # rows; verdict.json has all
 CHECKS_MAX = 50
@@ -172,7 +172,7 @@ def assemble(facts: Facts) -> Page:
         phases=tuple(facts.windows),
         endpoints=_cut(facts, breakdown.by_endpoint),
         zones=_cut(facts, breakdown.by_zone),
-        quantile_floors=breakdown.quantile_floors() if facts.samples is not None else (0, 0),
+        quantile_floors=breakdown.quantile_floors() if facts.tables is not None else (0, 0),
         failures=failed,
         failures_left_out=failed_left_out,
         worst=_worst(facts),
@@ -233,7 +233,7 @@ def _steady(one: Finding) -> str:
 
 
 def _series(facts: Facts, delivered: Delivery | None) -> Series | None:
-    return tabulate(facts.samples, delivered.per_second if delivered else ()) if facts.samples is not None else None
+    return facts.tables.series(delivered.per_second if delivered else ()) if facts.tables is not None else None
 
 
 def _drawings(facts: Facts, series: Series | None) -> tuple[Drawing, ...]:
@@ -265,27 +265,27 @@ def _no_plot(facts: Facts) -> str:
 
 
 def _failures(facts: Facts, series: Series | None) -> tuple[tuple[breakdown.FailureRow, ...], int]:
-    if facts.samples is None or series is None:
+    if facts.tables is None or series is None:
         return (), 0
-    return breakdown.failures(facts.samples, facts.windows, tuple(series.failed_per_s))
+    return breakdown.failures(facts.tables, tuple(series.failed_per_s))
 
 
 def _worst(facts: Facts) -> tuple[breakdown.WorstRow, ...]:
     """What a refutation points at: the smallest evidence that shows it."""
     window, zero = facts.windows.get("fault"), facts.zero_s
-    if facts.verdict.outcome is not Outcome.REFUTED or facts.samples is None or window is None or zero is None:
+    if facts.verdict.outcome is not Outcome.REFUTED or facts.tables is None or window is None or zero is None:
         return ()
     if any(one.cause is not None for one in facts.verdict.findings):
         return ()
-    return breakdown.worst(facts.samples, window, zero_s=zero)
+    return breakdown.worst(facts.tables, zero_s=zero)
 
 
 def _cut(
-    facts: Facts, make: Callable[[pd.DataFrame, Mapping[str, tuple[float, float]]], breakdown.Breakdown]
+    facts: Facts, make: Callable[[SampleTables, Mapping[str, tuple[float, float]]], breakdown.Breakdown]
 ) -> breakdown.Breakdown | None:
-    if facts.samples is None or not facts.windows:
+    if facts.tables is None or not facts.windows:
         return None
-    table = make(facts.samples, facts.windows)
+    table = make(facts.tables, facts.windows)
     return table if table.groups else None
 
 
@@ -301,8 +301,8 @@ def _key_facts(facts: Facts) -> tuple[tuple[str, str], ...]:
             rows.append(("Load", f"{quantity(rate, '/s')}, open model"))
         elif users:
             rows.append(("Load", f"{count(users)} users, closed model"))
-    if facts.samples is not None:
-        rows.append(("Requests", count(len(facts.samples))))
+    if facts.tables is not None:
+        rows.append(("Requests", count(facts.tables.rows)))
     rows += [
         (phase.capitalize(), quantity(round(end - start, 1), "s")) for phase, (start, end) in facts.windows.items()
     ]

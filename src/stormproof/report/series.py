@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,10 @@ def bucket_width_s(span_s: float) -> int:
 
 def error_kinds(samples: pd.DataFrame) -> pd.Series:
     """Per failed request the word for what went wrong: the recorded error, else the status. Indexed as *samples*."""
+    from stormproof.analysis.table_counts import error_kind
+
     failed = samples.loc[~samples["ok"].astype(bool), ["error", "status"]]
-    kinds = failed["error"].astype("object").fillna("").astype(str)
-    by_status = "status " + failed["status"].astype(int).astype(str)
-    return kinds.where(kinds != "", by_status)
+    return error_kind(failed)
 
 
 def tabulate(samples: pd.DataFrame, offered: Sequence[tuple[float, float]]) -> Series | None:
@@ -76,13 +77,14 @@ def tabulate(samples: pd.DataFrame, offered: Sequence[tuple[float, float]]) -> S
     size = int((max(edges) - start_s) // width) + 1
     index = ((at - start_s) // width).astype(int)
 
-    covered_s = _covered_s(at, [second for second, _ in offered], start_s, width, size)
+    extent = (float(at.min(initial=np.inf)), float(at.max(initial=-np.inf)), len(at))
+    covered = covered_s(extent, [second for second, _ in offered], start_s, width, size)
     offered_per_s: list[float | None] = [None] * size
     for second, requests in offered:
         slot = int((second - start_s) // width)
-        offered_per_s[slot] = (offered_per_s[slot] or 0.0) + requests / float(covered_s[slot])
-    failed = _failed(samples, index, covered_s)
-    answered = np.bincount(index[samples["status"].to_numpy() != 0], minlength=size) / covered_s
+        offered_per_s[slot] = (offered_per_s[slot] or 0.0) + requests / float(covered[slot])
+    failed = _failed(samples, index, covered)
+    answered = np.bincount(index[samples["status"].to_numpy() != 0], minlength=size) / covered
     medians, tails, tail = _latency(samples["latency_ms"].to_numpy(dtype="float64"), index, size)
     return Series(
         start_s=float(start_s),
@@ -96,19 +98,22 @@ def tabulate(samples: pd.DataFrame, offered: Sequence[tuple[float, float]]) -> S
     )
 
 
-def _covered_s(at: Floats, seconds: Sequence[float], start_s: float, width: int, size: int) -> Floats:
+def covered_s(
+    extent: tuple[float, float, int], seconds: Sequence[float], start_s: float, width: int, size: int
+) -> Floats:
     """How much of each bucket the load covered: a load that ends in mid-second did not fall to half its rate there.
 
+    *extent* is the first and the last scheduled time, and of how many requests.
     At least a tenth of a bucket, or a handful of requests at the edge would be drawn as a spike.
     """
     import numpy as np
 
-    first, last = float(at.min(initial=np.inf)), float(at.max(initial=-np.inf))
-    gap_s = (last - first) / (len(at) - 1) if len(at) > 1 else 0.0
+    first, last, n = extent
+    gap_s = (last - first) / (n - 1) if n > 1 else 0.0
     begin, end = first, last + gap_s
-    if seconds and (not len(at) or min(seconds) < math.floor(first)):
+    if seconds and (not n or min(seconds) < math.floor(first)):
         begin = min(seconds)
-    if seconds and (not len(at) or max(seconds) > last):
+    if seconds and (not n or max(seconds) > last):
         end = max(seconds) + 1
     if size == 1:
         return np.full(1, float(width))
@@ -137,6 +142,13 @@ def _failed(samples: pd.DataFrame, index: object, covered_s: Floats) -> dict[str
     return {kind: tuple((counted / covered_s).tolist()) for kind, counted in counts_of.items()}
 
 
+def tail_of(counts: Sequence[int]) -> tuple[int, float, str]:
+    """Which tail buckets of so many requests bear: the requests that it takes, its quantile, its name."""
+    busy = [count for count in counts if count]
+    typical = statistics.median(busy) if busy else 0.0
+    return next((row for row in _TAILS if typical >= row[0]), _TAILS[-1])
+
+
 def _latency(
     latency_ms: object, index: object, size: int
 ) -> tuple[tuple[float | None, ...], tuple[float | None, ...], str]:
@@ -146,8 +158,7 @@ def _latency(
     keep = np.isfinite(values)
     values, slots = values[keep], slots[keep]
     counts = np.bincount(slots, minlength=size)
-    typical = float(np.median(counts[counts > 0])) if counts.any() else 0.0
-    enough, quantile, tail = next((row for row in _TAILS if typical >= row[0]), _TAILS[-1])
+    enough, quantile, tail = tail_of(counts.tolist())
     medians: list[float | None] = [None] * size
     tails: list[float | None] = [None] * size
     order = np.argsort(slots, kind="stable")

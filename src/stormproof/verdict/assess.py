@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from stormproof.analysis.measure import Observations
+from stormproof.analysis.fold import FoldOver, fold_here
 from stormproof.errors import RunDirectoryError
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.arrivals import read_arrivals
 from stormproof.record.atomic import read_lines
+from stormproof.record.layout import RunDirectory
+from stormproof.record.sample_part import SamplePart, fit_in_memory, parts_of
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
 from stormproof.verdict import validity
@@ -25,11 +27,12 @@ from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed,
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
 from stormproof.verdict.reading import CONFIDENCE_MIN
+from stormproof.verdict.seeing import Told, from_parts, from_rows
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
-from stormproof.verdict.validity import RunEvidence, checks_of, lost_zone
+from stormproof.verdict.validity import RunEvidence, checks_of
 
 if TYPE_CHECKING:
-    from stormproof.record.layout import RunDirectory
+    import pandas as pd
 
 CHAOS_TOOLKIT = "chaostoolkit"  # run.json's "kind" of a plain Chaos Toolkit experiment
 EXPERIMENT = "experiment"
@@ -50,15 +53,20 @@ class _Judgement:
     steps: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def assess(run: RunDirectory) -> Verdict:
+def assess(
+    run: RunDirectory, *, parts: Sequence[SamplePart] | None = None, fold_over: FoldOver | None = None
+) -> Verdict:
     """The verdict of *run*, from its files alone; nothing is written.
 
+    More samples than fit in memory are counted part by part: counts are then as exact, latencies known to a thousandth.
+    *parts* are the samples where they are not in the directory, and *fold_over* who counts them where it is not this
+    process (`analysis.cluster`); either way they are counted.
     Raises `RunDirectoryError` when it is no run directory or a file cannot be read back, `SpecError` when its
     spec cannot.
     """
     about = read_run_json(run)
-    judgement = _of_journal(run) if about.get("kind") == CHAOS_TOOLKIT else _of_experiment(run)
-    changed = changed_since_sealed(run) if judgement.outcome is Outcome.HELD else ()
+    judgement = _of_journal(run) if about.get("kind") == CHAOS_TOOLKIT else _of_experiment(run, parts, fold_over)
+    changed = changed_since_sealed(run, elsewhere=parts) if judgement.outcome is Outcome.HELD else ()
     if changed:
         judgement = _not_proved(judgement, changed)
     return Verdict(
@@ -120,28 +128,27 @@ def _require_keys(about: Mapping[str, Any], *, where: str) -> None:
             raise RunDirectoryError(where=where, what=key, expected=f"a {kind.__name__}", got=got)
 
 
-def _of_experiment(run: RunDirectory) -> _Judgement:
+def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_over: FoldOver | None) -> _Judgement:
     experiment = load_experiment(run.spec, variables={}, check_files=False)
-    samples = read_samples(run)
     # None, not empty, where none were gathered: nobody knows, which is not the same as nobody called.
     arrivals = read_arrivals(run) if any(run.arrivals.glob("*.parquet")) else None
     readings = read_lines(run.readings)
-    last = float(samples["scheduled_at"].max()) if len(samples) else None
     events, torn = read_story(run.events)
-    timeline = read_timeline(events, last_scheduled_s=last, steps=experiment.step_fault_ids)
+    told = Told(events=events, steps=experiment.step_fault_ids, readings=readings, hypotheses=experiment.hypotheses)
+    samples: pd.DataFrame | None = None
+    # Another process may have another working directory.
+    there = parts_of(RunDirectory(run.path.resolve()) if fold_over else run) if parts is None else parts
+    if parts is None and fold_over is None and fit_in_memory(there):
+        samples = read_samples(run)
+        timeline, seen, recorded = from_rows(samples, told)
+    else:
+        timeline, seen, recorded = from_parts(there, told, fold_over or fold_here)
     whole = whole_check(events, torn, timeline)
-    seen = Observations(
-        samples=samples,
-        windows={**timeline.windows, **timeline.steps},
-        readings=readings,
-        lost_zone=lost_zone(timeline),
-        onset_slack_s=timeline.onset_slack_s,
-    )
     judged = judge_findings(seen, experiment.hypotheses)
     findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
     evidence = RunEvidence(
         timeline=timeline,
-        samples=samples,
+        recorded=recorded,
         arrivals=arrivals,
         readings=readings,
         hypotheses=experiment.hypotheses,
@@ -150,6 +157,8 @@ def _of_experiment(run: RunDirectory) -> _Judgement:
     )
     checks = (*checks_of(evidence), *paced, *([whole] if whole else []), *_data_check(findings, timeline))
     judgement = conclude(experiment.hypotheses, findings, checks, timeline)
+    if samples is None:  # not counted part by part yet (docs/adr/0029)
+        return judgement
     caused = with_causes(judgement.findings, experiment.hypotheses, seen.windows, samples)
     return replace(judgement, findings=caused)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stormproof.model.hypothesis import Phase
-from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
+from stormproof.verdict.sighting import SETTLE_S, Counts, Evidence, Sighting, in_force
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,12 +72,19 @@ def arrivals_stopped(effect: Mapping[str, Any], confirmation: Confirmation, evid
     start_s, end_s = in_force(confirmation, evidence)
     if end_s <= start_s:
         return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
-    scheduled_at = evidence.samples["scheduled_at"]
-    if not ((scheduled_at >= start_s) & (scheduled_at < end_s)).any():
+    if evidence.counted(count_load, effect, confirmation)["load"] == 0:
         return Sighting(seen=False, reason="there was no load while the fault was in force")
     arrived = int(np.count_nonzero((during["t_start_s"] >= start_s) & (during["t_start_s"] < end_s)))
     reason = f"{len(steady)} calls of {name} arrived in steady, {arrived} while the fault was in force"
     return Sighting(seen=arrived == 0, reason=reason)
+
+
+def count_load(_: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Counts:
+    """The requests that were due while the fault was in force."""
+    assert evidence.samples is not None
+    start_s, end_s = in_force(confirmation, evidence)
+    scheduled_at = evidence.samples["scheduled_at"]
+    return Counter(load=int(((scheduled_at >= start_s) & (scheduled_at < end_s)).sum()))
 
 
 def _arrivals(effect: Mapping[str, Any], evidence: Evidence, phase: Phase) -> pd.DataFrame | None:

@@ -18,13 +18,14 @@ import orjson
 from stormproof.errors import RunDirectoryError
 from stormproof.model.verdict import Check
 from stormproof.record import events as names
-from stormproof.record.seal import broken
+from stormproof.record.seal import broken, differences, sealed_digests
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
     from stormproof.record.layout import RunDirectory
+    from stormproof.record.sample_part import SamplePart
     from stormproof.verdict.timeline import Timeline
 
 WHOLE = "record whole"
@@ -76,9 +77,18 @@ def whole_check(story: Sequence[Mapping[str, Any]], torn: Sequence[int], timelin
     return Check(name=WHOLE, ok=True, reason=f"{len(story)} events, all of them readable, to the run's end")
 
 
-def changed_since_sealed(run: RunDirectory) -> tuple[str, ...]:
-    """What a verdict rests on and is not as it was sealed, a sentence a file; empty without a seal."""
-    return tuple(sentence for sentence in broken(run) if sentence.startswith(EVIDENCE))
+def changed_since_sealed(run: RunDirectory, *, elsewhere: Sequence[SamplePart] | None = None) -> tuple[str, ...]:
+    """What a verdict rests on and is not as it was sealed, a sentence a file; empty without a seal.
+
+    *elsewhere* are the samples when they were read from another place than the run directory.
+    """
+    changed = [sentence for sentence in broken(run) if sentence.startswith(EVIDENCE)]
+    if elsewhere is None or not run.sums.exists():
+        return tuple(changed)
+    folder = f"{run.samples.name}/"
+    sealed = {name: digest for name, digest in sealed_digests(run).items() if name.startswith(folder)}
+    now = {f"{folder}{part.name}": part.sha256() for part in elsewhere}
+    return (*(sentence for sentence in changed if not sentence.startswith(folder)), *differences(sealed, now))
 
 
 def impossible_rows(samples: pd.DataFrame) -> int:
@@ -98,18 +108,21 @@ def impossible_rows(samples: pd.DataFrame) -> int:
     return int(np.count_nonzero(~possible))
 
 
-def unrecorded(samples: pd.DataFrame, workers: Sequence[Mapping[str, Any]]) -> int:
-    """How many requests were sent and left no row, counted second by second, so that no row stands in for another."""
+def unrecorded(rows: Mapping[str, Mapping[int, int]], workers: Sequence[Mapping[str, Any]]) -> int:
+    """How many requests were sent and left no row, counted second by second, so that no row stands in for another.
+
+    *rows* are those of each second, by `sent_at` and by `scheduled_at`: a row due at the end of a second may have been
+    sent in the next.
+    """
     sent: Counter[int] = Counter()
     for worker in workers:
         for second, _, count in worker.get("per_second") or ():
             sent[int(second)] += int(count)
-    # By either time: a row due at the end of a second may have been sent in the next.
-    rows = [_per_second(samples[column].to_numpy(dtype=np.float64)) for column in ("sent_at", "scheduled_at")]
-    return sum(max(0, count - max(one[second] for one in rows)) for second, count in sent.items())
+    return sum(max(0, count - max(one.get(second, 0) for one in rows.values())) for second, count in sent.items())
 
 
-def _per_second(at_s: npt.NDArray[np.float64]) -> Counter[int]:
+def rows_per_second(at_s: npt.NDArray[np.float64]) -> Counter[int]:
+    """How many of *at_s* lie in each Unix second."""
     seconds, counts = np.unique(np.floor(at_s[np.isfinite(at_s)]), return_counts=True)
     return Counter(dict(zip((int(second) for second in seconds), counts.tolist(), strict=True)))
 

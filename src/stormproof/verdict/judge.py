@@ -14,6 +14,7 @@ from stormproof.analysis.requests import is_window, require_columns
 from stormproof.errors import InputError
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, ReadingHypothesis
 from stormproof.model.verdict import Finding, Outcome
+from stormproof.record.sample_part import fit_in_memory, parts_in
 from stormproof.verdict.decision import decide, what_would_decide
 from stormproof.verdict.family import not_sure_enough
 from stormproof.verdict.judge_reading import reading_finding
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "verdict", "estimate", "low", "high", "n", "reason")
-IN_MEMORY_ROWS_MAX = 2_000_000  # about 200 MB as a frame; more are counted in a stream
 Measure = Callable[..., Estimate]  # (hypothesis, observations, *, tail)
 
 
@@ -80,12 +80,11 @@ def _in_parts(folder: Path, windows: Mapping[str, tuple[float, float]], parsed: 
 
     from stormproof.analysis.stream import observe
 
-    parts = sorted(folder.glob("*.parquet"))
-    if not parts:
-        raise InputError(where=str(folder), what="", expected="Parquet parts of samples", got="none")
-    if sum(pq.read_metadata(path).num_rows for path in parts) > IN_MEMORY_ROWS_MAX:
-        return observe(parts, windows, parsed)
-    frame = pd.concat([pq.read_table(path, partitioning=None).to_pandas() for path in parts], ignore_index=True)
+    parts = parts_in(folder)
+    paths = [Path(part.path) for part in parts]
+    if not fit_in_memory(parts):
+        return observe(paths, windows, parsed)
+    frame = pd.concat([pq.read_table(path, partitioning=None).to_pandas() for path in paths], ignore_index=True)
     return _in_memory(frame, windows, parsed)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stormproof.model.hypothesis import Phase
 
@@ -13,17 +14,28 @@ if TYPE_CHECKING:
 
     from stormproof.model.verdict import Confirmation
 
+# What an effect counts in the samples: sums over rows, so that they may be counted part by part.
+Counts = Counter[Any]
+Count = Callable[[Mapping[str, Any], "Confirmation", "Evidence"], Counts]
+
 SETTLE_S = 1.0  # after the fault was felt: requests already on their way may still be answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the workload left behind."""
+    """What the workload left behind; without *samples*, what was counted in them."""
 
-    samples: pd.DataFrame
+    samples: pd.DataFrame | None
     arrivals: pd.DataFrame | None
     windows: Mapping[str, tuple[float, float]]
     acted: Mapping[str, float] = field(default_factory=dict)  # fault_id → Unix s: the instant after the act
+    counts: Mapping[str, Counts] = field(default_factory=dict)  # by fault_id
+
+    def counted(self, count: Count, effect: Mapping[str, Any], confirmation: Confirmation) -> Counts:
+        """What *count* says of the samples, now or when they were read."""
+        if self.samples is None:
+            return self.counts.get(confirmation.fault_id, Counter())
+        return count(effect, confirmation, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

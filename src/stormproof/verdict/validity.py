@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stormproof.analysis.detection import health_of_zone, longest_gap_s
-from stormproof.analysis.requests import requests_in
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
 from stormproof.model.verdict import Check
 from stormproof.verdict.effect import effect_seen
 from stormproof.verdict.generator import kept_up
-from stormproof.verdict.integrity import impossible_rows, tolerated, unrecorded
+from stormproof.verdict.integrity import tolerated, unrecorded
 from stormproof.verdict.reading import closing_reading
+from stormproof.verdict.recorded import LATE_S, Recorded
 from stormproof.verdict.sighting import Evidence
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ STEADY_OK_SHARE_MIN = 0.99
 STEADY_N_MIN = 50  # fewer, and even 5 % failing would often go unseen
 READING_GAP_MAX_S = 1.0
 DELIVERED_SHARE_MIN = 0.95  # where the load did not say
-LATE_S = 0.1  # sent later than this after its scheduled time: not delivered on time
 
 FELT = "fault felt"
 SHOWN = "fault met by the workload"
@@ -50,7 +49,7 @@ class RunEvidence:
     """Everything that the checks look at."""
 
     timeline: Timeline
-    samples: pd.DataFrame
+    recorded: Recorded
     arrivals: pd.DataFrame | None
     readings: Sequence[Mapping[str, Any]]
     hypotheses: Sequence[Claim]
@@ -78,7 +77,13 @@ def _faults(run: RunEvidence) -> list[Check]:
             return []
         return [Check(name=FELT, ok=False, reason="no fault was ever injected")]
     checks = _never_injected(run)
-    evidence = Evidence(samples=run.samples, arrivals=run.arrivals, windows=timeline.windows, acted=timeline.acted)
+    evidence = Evidence(
+        samples=None,
+        arrivals=run.arrivals,
+        windows=timeline.windows,
+        acted=timeline.acted,
+        counts=run.recorded.effects,
+    )
     for confirmation in timeline.confirmations:
         if not confirmation.felt and timeline.abort is not None and confirmation.fault_id not in timeline.denied:
             continue  # the abort came before anyone could see it
@@ -142,11 +147,11 @@ def _load(run: RunEvidence) -> list[Check]:
         )
     workers = list(stopped.get("workers") or [])
     if started.get("model") == "closed":
-        quiet = [phase for phase, window in timeline.windows.items() if requests_in(run.samples, window).n == 0]
+        quiet = [phase for phase in timeline.windows if run.recorded.requests[phase] == 0]
         reason = f"no requests in {', '.join(quiet)}" if quiet else "closed model: requests in every phase"
         return [Check(name=DELIVERED, ok=not quiet, reason=reason)]
     least = float(started.get("delivered_share_min", DELIVERED_SHARE_MIN))
-    shares = _delivered_shares(workers, run.samples, timeline.windows)
+    shares = _delivered_shares(workers, run.recorded, timeline.windows)
     if not shares:
         return [] if timeline.abort else [Check(name=DELIVERED, ok=False, reason="nothing was offered")]
     text = ", ".join(f"{share:.1%} {phase}" for phase, share in shares.items())
@@ -155,7 +160,7 @@ def _load(run: RunEvidence) -> list[Check]:
 
 
 def _delivered_shares(
-    workers: Sequence[Mapping[str, Any]], samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]
+    workers: Sequence[Mapping[str, Any]], recorded: Recorded, windows: Mapping[str, tuple[float, float]]
 ) -> dict[str, float]:
     """Requests sent on time over requests offered: overall, and for the whole seconds of each phase."""
     offered = sum(int(worker.get("offered", 0)) for worker in workers)
@@ -166,21 +171,18 @@ def _delivered_shares(
     per_second = np.array(
         [row[:3] for worker in workers for row in worker.get("per_second", [])], dtype=np.float64
     ).reshape(-1, 3)
-    scheduled_at = samples["scheduled_at"].to_numpy(dtype=np.float64)
-    is_late = samples["sent_at"].to_numpy(dtype=np.float64) - scheduled_at > LATE_S
     for phase, (start_s, end_s) in windows.items():
         first, last = np.ceil(start_s), np.floor(end_s)
         whole = per_second[(per_second[:, 0] >= first) & (per_second[:, 0] + 1 <= last)]
         if not whole[:, 1].sum():
             continue  # shorter than a whole second: the overall share has it
-        late = np.count_nonzero(is_late & (scheduled_at >= first) & (scheduled_at < last))
-        shares[f"in {phase}"] = float(max(0.0, whole[:, 2].sum() - late) / whole[:, 1].sum())
+        shares[f"in {phase}"] = float(max(0.0, whole[:, 2].sum() - recorded.late[phase]) / whole[:, 1].sum())
     return shares
 
 
 def _recorded(run: RunEvidence) -> list[Check]:
     """Rows on disk against what the workers sent; requests that vanish are often the ones that hung."""
-    rows = len(run.samples)
+    rows = run.recorded.rows
     if rows == 0:
         return [] if run.timeline.abort else [Check(name=RECORDED, ok=False, reason="there are no samples")]
     if run.timeline.load_stopped is None:
@@ -194,11 +196,11 @@ def _recorded(run: RunEvidence) -> list[Check]:
     if abs(rows - expected) > tolerance:
         reason = f"{rows} samples on disk, {expected} requests recorded by the workers"
         return [Check(name=RECORDED, ok=False, reason=reason)]
-    if impossible := impossible_rows(run.samples):
+    if impossible := run.recorded.impossible:
         reason = f"{impossible} of {rows} samples have times that cannot be"
         return [Check(name=RECORDED, ok=False, reason=reason)]
     cut_off = run.timeline.abort is not None or run.timeline.denied  # the drain was a short one
-    lost = 0 if cut_off else unrecorded(run.samples, workers)
+    lost = 0 if cut_off else unrecorded(run.recorded.by_second, workers)
     if lost > tolerated(sent):
         return [Check(name=RECORDED, ok=False, reason=f"of {sent} requests sent, {lost} left no sample")]
     return [Check(name=RECORDED, ok=True, reason=f"{rows} samples, {completed} requests completed, {sent} sent")]
@@ -209,12 +211,12 @@ def _steady(run: RunEvidence) -> list[Check]:
     aborted = run.timeline.abort is not None
     if window is None:
         return [] if aborted else [Check(name=STEADY, ok=False, reason="there was no steady phase")]
-    requests = requests_in(run.samples, window)
-    if requests.n < STEADY_N_MIN:
-        reason = f"only {requests.n} requests in the steady phase, at least {STEADY_N_MIN} are needed to call it steady"
+    n, n_ok = run.recorded.requests[Phase.STEADY], run.recorded.succeeded[Phase.STEADY]
+    if n < STEADY_N_MIN:
+        reason = f"only {n} requests in the steady phase, at least {STEADY_N_MIN} are needed to call it steady"
         return [] if aborted else [Check(name=STEADY, ok=False, reason=reason)]
-    ok_share = requests.n_ok / requests.n
-    reason = f"{requests.n_ok} of {requests.n} requests succeeded ({ok_share:.2%}); {STEADY_OK_SHARE_MIN:.0%} is needed"
+    ok_share = n_ok / n
+    reason = f"{n_ok} of {n} requests succeeded ({ok_share:.2%}); {STEADY_OK_SHARE_MIN:.0%} is needed"
     return [Check(name=STEADY, ok=ok_share >= STEADY_OK_SHARE_MIN, reason=reason)]
 
 

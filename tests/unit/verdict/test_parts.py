@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from stormproof.model.experiment import FaultRequest
 from stormproof.record import events as names
+from stormproof.verdict.recorded import Recorded
 from stormproof.verdict.timeline import read_timeline
 from stormproof.verdict.validity import FELT, RunEvidence, checks_of
 
@@ -32,9 +32,13 @@ def events_of(*faults: tuple[str, str], aborted: bool = False) -> list[dict[str,
 
 def untested(events: list[dict[str, Any]], *kinds: str) -> list[str]:
     """The reasons for which the faults of a run whose spec asked for *kinds* were not all felt."""
-    samples = pd.DataFrame({name: pd.Series(dtype=float) for name in ("scheduled_at", "sent_at", "latency_ms")})
     run = RunEvidence(
-        timeline=read_timeline(events), samples=samples, arrivals=None, readings=[], hypotheses=[], kinds_expected=kinds
+        timeline=read_timeline(events),
+        recorded=Recorded(),
+        arrivals=None,
+        readings=[],
+        hypotheses=[],
+        kinds_expected=kinds,
     )
     return [check.reason for check in checks_of(run) if check.name == FELT and not check.ok]
 
