@@ -33,6 +33,7 @@ class Precision:
     """How wide an interval must be."""
 
     tail: float = ALPHA_SIDE  # the chance left on each side
+    at_any_time: bool = False  # valid however often it was looked at, where there is such an interval
     design_effect_min: float = 1.0  # of a share: how much its hits come in bursts, as the other phase shows it
 
 
@@ -66,10 +67,13 @@ class Observations:
         return int(self.picked[UNSCHEDULED])
 
 
-def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_SIDE) -> Estimate:
+def measure(
+    hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_SIDE, at_any_time: bool = False
+) -> Estimate:
     """The estimate that *hypothesis* is about; without a value where there is none, with the reason.
 
-    *tail* is the chance left on each side of the interval: 2.5 % by default, less where several claims share it.
+    *tail* is the chance left on each side of the interval: 2.5 % by default, less where several claims share it. With
+    *at_any_time* a claim that may be looked at while the fault phase goes on has an interval that stays valid.
     """
     lost = seen.unscheduled
     if lost:
@@ -79,7 +83,8 @@ def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_S
     if hypothesis.metric is Metric.TIME_TO_RECOVER:
         return _time_to_recover(hypothesis, seen)
     if not hypothesis.relative_to_steady:
-        return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, Precision(tail=tail))
+        precision = Precision(tail=tail, at_any_time=at_any_time and hypothesis.is_sequential)
+        return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, precision)
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
     precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen))
@@ -197,6 +202,7 @@ def _availability(requests: Window, _: Hypothesis, precision: Precision) -> Esti
         unknown_out=requests.unattributed_failed,
         unknown_in=requests.unattributed_ok,
         tail=precision.tail,
+        at_any_time=precision.at_any_time,
     )
 
 
@@ -207,6 +213,7 @@ def _error_rate(requests: Window, _: Hypothesis, precision: Precision) -> Estima
         unknown_out=requests.unattributed_ok,
         unknown_in=requests.unattributed_failed,
         tail=precision.tail,
+        at_any_time=precision.at_any_time,
     )
 
 
@@ -233,7 +240,7 @@ def _error_rate_between_blocks(requests: Window, _: Hypothesis, precision: Preci
 
 
 def _latency_quantile(requests: Window, hypothesis: Hypothesis, precision: Precision) -> Estimate:
-    return quantile(requests, _share_of(hypothesis), tail=precision.tail)
+    return quantile(requests, _share_of(hypothesis), tail=precision.tail, at_any_time=precision.at_any_time)
 
 
 def _latency_quantile_between_blocks(requests: Window, hypothesis: Hypothesis, precision: Precision) -> Estimate:

@@ -47,6 +47,9 @@ UNIT_OF: dict[Metric, Unit] = {
 # Metrics of the whole run: a phase makes no sense with them.
 WHOLE_RUN = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER})
 
+# What has an interval that is valid at any time: absolute claims about these, in the fault phase.
+AT_ANY_TIME = frozenset({Metric.AVAILABILITY, Metric.ERROR_RATE, Metric.LATENCY_QUANTILE})
+
 # One event, or a full count: they have an error of timing, none of sampling, so chance cannot refute them.
 NO_SAMPLING = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER, Metric.REQUESTS_FAILED})
 
@@ -90,6 +93,21 @@ class Hypothesis:
         return self.step or (self.phase or Phase.FAULT).value
 
     @property
+    def depends_on_fault(self) -> bool:
+        """Whether it would be another claim if the fault lasted longer."""
+        return self.phase in {None, Phase.FAULT}
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether its interval is one that may be looked at while the fault phase goes on."""
+        return self.metric in AT_ANY_TIME and self.phase is Phase.FAULT and not self.relative_to_steady
+
+    @property
+    def can_be_decided_early(self) -> bool:
+        """Whether the run can know the answer before the fault phase ends."""
+        return self.is_sequential or (self.metric in NO_SAMPLING and self.depends_on_fault)
+
+    @property
     def unit(self) -> Unit:
         """The unit of estimate, interval and bound."""
         return Unit.RATIO if self.relative_to_steady else UNIT_OF[self.metric]
@@ -113,6 +131,16 @@ class ReadingHypothesis:
     phase: Phase | None = None  # None: the probe's own choice
     step: str | None = None  # the step of the run that it is about; only of the health check
     where: str = ""  # file:line
+
+    @property
+    def depends_on_fault(self) -> bool:
+        """Whether it would be another claim if the fault lasted longer: a probe of the whole record reads it all."""
+        return self.phase in {None, Phase.FAULT}
+
+    @property
+    def can_be_decided_early(self) -> bool:
+        """Never: the probe looks once, when the load has ended."""
+        return False
 
 
 Claim = Hypothesis | ReadingHypothesis
@@ -154,4 +182,13 @@ class AlarmStopCondition:
     where: str = ""
 
 
-StopWhen = StopCondition | ProbeStopCondition | AlarmStopCondition
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimStopCondition:
+    """End the run early when *claim* is refuted, however often that is looked at."""
+
+    text: str
+    claim: Hypothesis
+    where: str = ""
+
+
+StopWhen = StopCondition | ProbeStopCondition | AlarmStopCondition | ClaimStopCondition

@@ -56,6 +56,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
             {"phase": str(phase), "seconds": seconds, "requests_expected": _expected(experiment, seconds)}
             for phase, seconds in phases.items()
         ],
+        "fault_ends": _fault_ends(experiment),
         "steps": [
             {
                 "name": step.name,
@@ -73,6 +74,20 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         "faults_at_once": len(most_at_once(experiment, resolved)),
         "targets": sorted({target for fault in resolved for target in fault.targets}),
         "reliability": list(experiment.reliability),
+    }
+
+
+def _fault_ends(experiment: Experiment) -> dict[str, Any]:
+    """When the fault is taken back: after its time, or earlier, and which claims stand in the way of that."""
+    if not experiment.timeline.until_decided:
+        return {"until_decided": False}
+    about = [one for one in experiment.hypotheses if one.depends_on_fault]
+    late = [one.text for one in about if not one.can_be_decided_early]
+    return {
+        "until_decided": True,
+        "at_least_s": experiment.timeline.fault_min_s,
+        "at_most_s": experiment.timeline.fault_s,
+        "not_before_its_end": late,
     }
 
 
@@ -104,6 +119,7 @@ def describe_text(plan: dict[str, Any]) -> str:
             f"invalid below {format_share(load['delivered_share_min'])} sent"
         ),
         "  timeline  " + " → ".join(_phase_text(row) for row in plan["timeline"]),
+        *_until_decided(plan["fault_ends"]),
         *(f"  step      {_step_text(row)}" for row in plan["steps"]),
         "",
         "would be touched, and how it is undone:",
@@ -131,6 +147,18 @@ def describe_text(plan: dict[str, Any]) -> str:
     if plan["stop_when"]:
         lines += ["", "would end the run early:", *(f"  {text}" for text in plan["stop_when"])]
     return "\n".join(lines)
+
+
+def _until_decided(ends: dict[str, Any]) -> list[str]:
+    if not ends["until_decided"]:
+        return []
+    most = format_duration(ends["at_most_s"])
+    late = ends["not_before_its_end"]
+    if late:
+        why = f"{len(late)} claim(s) can only be decided at its end: {'; '.join(late)}"
+        return [f"  until     decided, but the fault will last its {most}: {why}"]
+    least = format_duration(ends["at_least_s"])
+    return [f"  until     decided: the fault lasts {least} to {most}, and ends once every claim about it is decided"]
 
 
 def _step_text(row: dict[str, Any]) -> str:

@@ -109,8 +109,9 @@ def _raw_table(rows: Path) -> pa.Table:
     """A raw part as a table. A last row that was cut off in the middle is left out."""
     import pyarrow as pa
 
-    worker, texts = read_names(_names_of(rows))
+    # Rows first: a worker that is still writing them names a text before the first row that uses it.
     raw = np.fromfile(rows, dtype=RAW_ROW, count=rows.stat().st_size // ROW.size)
+    worker, texts = read_names(_names_of(rows))
     schema = samples_schema()
     columns: list[Any] = []
     for field in schema:

@@ -28,6 +28,7 @@ from stormproof.record.arrivals import collect_arrivals
 from stormproof.record.layout import RunDirectory
 from stormproof.run.children import Child
 from stormproof.run.closing import ask_closing_probes
+from stormproof.run.deciding import Decisions
 from stormproof.run.follow import Follower
 from stormproof.run.guard import Guard
 from stormproof.run.interrupt import Interrupts
@@ -75,6 +76,7 @@ class Conductor:
     _load: LoadDriver | None = None
     _guard: Guard | None = None
     _live: LiveSli = field(init=False)
+    _decisions: Decisions = field(init=False)
     _follower: Follower = field(init=False)
     _log_offsets: dict[str, int] = field(default_factory=dict)
     _started_s: float = 0.0  # monotonic
@@ -83,6 +85,7 @@ class Conductor:
     def __post_init__(self) -> None:
         self._live = LiveSli(self.experiment.load.workers)
         self._follower = Follower(self.run.events)
+        self._decisions = Decisions(experiment=self.experiment, run=self.run, live=self._live)
 
     def conduct(self) -> bool:
         """Play the run to whatever end it comes to; whether everything that was broken has been undone."""
@@ -113,6 +116,7 @@ class Conductor:
             process_environment=self.process_environment,
             alarms=alarm_names(self.experiment.stop_when),
         )
+        self._decisions.prepare()
         load, timeline = self.experiment.load, self.experiment.timeline
         self._load = LoadDriver(
             LoadPlan(
@@ -169,7 +173,7 @@ class Conductor:
             return self._abort(f"limits.duration of {self.experiment.limits.duration_s:g} s reached", by="limit")
         if reason := switch.thrown():
             return self._abort(reason, by="person")
-        if reason := stops.breached(now):
+        if reason := stops.breached(now) or self._decide():
             return self._abort(reason, by="stop_when")
         if self._load is not None and (failure := self._load.failure()):
             return self._abort(f"the load generator died: {failure}", by="failure")
@@ -192,6 +196,21 @@ class Conductor:
         elif self._player is not None and not self._player.running and not self._faults_gone():
             state.end = f"the player ended without completing the faults (see {self._player.log.name})"
         return False
+
+    def _decide(self) -> str | None:
+        """Say so once nothing is left to learn from the fault, which the player hears; why the run is to stop."""
+        if self._state.phase != "fault":
+            return None
+        decisions, was_decided = self._decisions, self._decisions.decided is not None
+        began_s = min(self._state.felt.values())
+        decisions.look(fault_began_s=began_s)
+        if decisions.decided is not None and not was_decided:
+            at, at_most_s = time.time(), self.experiment.timeline.fault_s
+            claims = [{"claim": one.claim, "verdict": one.outcome, "said": one.said} for one in decisions.decided]
+            reason = f"every claim is decided {at - began_s:.1f} s after the onset, of at most {at_most_s:g} s"
+            self._event(events.DECIDED, at=at, reason=reason, claims=claims)
+            self.progress.say(f"decided  {reason}")
+        return decisions.stop
 
     def _wanted(self) -> set[str]:
         """The ids that events must tell of: every fault, or every part of one that is made of others."""

@@ -6,6 +6,7 @@
     stop:       <metric> <op> <bound> for <duration>
                 healthy targets <op> <count> for <duration>
                 alarm "<name>" [for <duration>]
+                <hypothesis> refuted
 
 The metrics and what each may be followed by are the table in `hypothesis_forms`; claims about what a closing probe
 read are productions of their own (`reading_forms`, `reading_hypothesis`). The language is strict: one way to say each
@@ -26,6 +27,7 @@ from stormproof.model.hypothesis import (
     WHOLE_RUN,
     AlarmStopCondition,
     Claim,
+    ClaimStopCondition,
     Hypothesis,
     Metric,
     Op,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAX_TEXT = 400  # characters; the longest sensible claim has about 100
+REFUTED = "refuted"
 MAX_ALARM_NAME = 255  # CloudWatch's own
 
 _TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*")|('[^']*')|(<=|>=|==|!=|<|>|=|≤|≥)|([{}])|([^\s<>=≤≥{}"']+))""")
@@ -150,11 +153,23 @@ def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
                 for_s=probe_s,
                 where=where,
             )
+    if parser.tokens[-1].text == REFUTED and not parser.tokens[-1].quoted:
+        return _parse_claim_to_stop(parser, text, where)
     form, quantile = parser.metric([form for form in FORMS if form.stop], beside=_OTHER_STOP_FORMS)
     op, bound = parser.absolute_bound(UNIT_OF[form.metric])
     for_s = parser.lasting()
     parser.end()
     return StopCondition(text=text, metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where)
+
+
+def _parse_claim_to_stop(parser: Cursor, text: str, where: str) -> ClaimStopCondition:
+    """`<claim> refuted`: a claim that may be looked at while the fault lasts."""
+    parser.tokens.pop()
+    claim = _parse_metric(parser, ())
+    if not (claim.is_sequential or claim.metric is Metric.REQUESTS_FAILED) or claim.phase is not Phase.FAULT:
+        expected = "an absolute claim about availability, error rate, pNN latency or requests failed during fault"
+        parser.fail(0, expected, claim.text, hint="others are not known before the phase has ended")
+    return ClaimStopCondition(text=text, claim=claim, where=where)
 
 
 def format_hypothesis(hypothesis: Claim) -> str:
@@ -174,6 +189,8 @@ def format_hypothesis(hypothesis: Claim) -> str:
 
 def format_stop_condition(condition: StopWhen) -> str:
     """The canonical text of a stop condition."""
+    if isinstance(condition, ClaimStopCondition):
+        return f"{format_hypothesis(condition.claim)} {REFUTED}"
     if isinstance(condition, AlarmStopCondition):
         name = condition.alarm.replace("\\", "\\\\").replace('"', '\\"')
         return f'alarm "{name}"' + (f" for {format_duration(condition.for_s)}" if condition.for_s else "")

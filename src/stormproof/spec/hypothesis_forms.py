@@ -133,6 +133,8 @@ PROBE_FORMS: tuple[ProbeForm, ...] = (
 )
 
 ALARM_FORM = 'alarm "<name>" [for <duration>]'
+CLAIM_FORM = "<hypothesis> refuted"
+CLAIM_EXAMPLE = "availability during fault >= 99% refuted"
 ALARM_EXAMPLE = 'alarm "checkout-5xx" for 10s'
 
 
@@ -174,5 +176,9 @@ def stop_table() -> str:
     for probe in PROBE_FORMS:
         bound = UNIT_TEXT[Unit.COUNT]
         rows.append(f"| `{probe.name}`: {probe.meaning} | {bound} | the probe `{probe.probe}` | `{probe.example}` |")
+    rows.append(
+        f"| `{CLAIM_FORM}`: availability, error rate, pNN latency or requests failed, during fault | the claim's | "
+        f"the samples, twice a second | `{CLAIM_EXAMPLE}` |"
+    )
     rows.append(f"| `{ALARM_FORM}` | none: it is in state ALARM | CloudWatch, once a second | `{ALARM_EXAMPLE}` |")
     return "\n".join(rows) + "\n"
