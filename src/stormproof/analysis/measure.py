@@ -82,17 +82,28 @@ def measure(
         return _time_to_detect(seen)
     if hypothesis.metric is Metric.TIME_TO_RECOVER:
         return _time_to_recover(hypothesis, seen)
-    if not hypothesis.relative_to_steady:
+    if not hypothesis.is_relative:
         precision = Precision(tail=tail, at_any_time=at_any_time and hypothesis.is_sequential)
         return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, precision)
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
+    if hypothesis.control_zone is not None:
+        return _beside_control(hypothesis, seen, hypothesis.control_zone, tail)
     precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen))
     return ratio(
         _of_window(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS, precision),
         _of_window(hypothesis, seen, Phase.STEADY.value, BETWEEN_BLOCKS, precision),
         tail=tail,
     )
+
+
+def _beside_control(hypothesis: Hypothesis, seen: Observations, control: str, tail: float) -> Estimate:
+    """The claim's zone over the control's, both in the claim's window (docs/adr/0028)."""
+    groups = [hypothesis, replace(hypothesis, zone=control)]
+    pooled = max(1.0, *(_burstiness(group, seen) for group in groups))
+    precision = Precision(tail=tail, design_effect_min=pooled)
+    faulted, beside = (_of_window(group, seen, group.window, BETWEEN_BLOCKS, precision) for group in groups)
+    return ratio(faulted, beside, tail=tail, beside=f"zone {control}, the control")
 
 
 def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:

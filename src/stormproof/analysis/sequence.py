@@ -16,7 +16,7 @@ mean chance so far*, the window's own value given its bursts and levels, as in C
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from stormproof.analysis.requests import Floats
 
-Number = TypeVar("Number", "float", "Floats")
+    Numbers = float | Floats
+
 ANY_TIME = "confidence sequence (mixture of binomial likelihood ratios)"
 # What is told apart goes from a hundredth in the log odds (a median known to a quarter of a percent) to "never" against
 # "one in a million". Each step costs a little certainty, a gap between steps as well.
@@ -36,15 +37,15 @@ _SHRINK_UP, _SHRINK_DOWN = np.expm1(_SLOPES), np.expm1(-_SLOPES)
 _STEPS = 60  # of halving [0, 1]: more than a float holds
 
 
-def evidence_against_at_most(k: Number, n: Number, p: Number) -> Number:
+def evidence_against_at_most(k: Numbers, n: Numbers, p: Numbers) -> Any:
     """The logarithm of E(p) against "the share is at most *p*": at least ``log(1 / tail)`` refutes it for good.
 
-    Numbers, or arrays of one shape, one entry a look.
+    Numbers, or arrays of one shape with one entry a look; the answer is what they are.
     """
     return _log_mean(np.multiply.outer(_SLOPES, k) - n * np.log1p(np.multiply.outer(_SHRINK_UP, p)))
 
 
-def evidence_against_at_least(k: Number, n: Number, p: Number) -> Number:
+def evidence_against_at_least(k: Numbers, n: Numbers, p: Numbers) -> Any:
     """The logarithm of E(p) against "the share is at least *p*"."""
     return _log_mean(-np.multiply.outer(_SLOPES, k) - n * np.log1p(np.multiply.outer(_SHRINK_DOWN, p)))
 

@@ -102,6 +102,7 @@ class Experiment:
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids
     tags: tuple[str, ...] = ()
     path: str = ""  # the file it came from
+    control_zone: str | None = None  # the group that the fault is not to reach
     steps: tuple[Step, ...] = ()  # what the fault phase consists of; () where all faults are in force throughout
     schema_version: int = 1
 

@@ -9,7 +9,7 @@ from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, Readin
 from stormproof.plan.closing import closing_probes
 from stormproof.plan.power import Power, by_chance, is_undecidable, power_of
 from stormproof.plan.resolve import check_limits, most_at_once
-from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
+from stormproof.spec.hypothesis_text import format_hypothesis, format_stop_condition
 from stormproof.spec.quantity import format_duration, format_rate, format_share
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         ],
         "faults": [_fault(fault) for fault in resolved],
         "hypotheses": [_claim(one, experiment, stretches) for one in experiment.hypotheses],
+        "control": {"zone": experiment.control_zone} if experiment.control_zone else None,
         "closing_probes": list(closing_probes(experiment)),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
@@ -139,6 +140,8 @@ def describe_text(plan: dict[str, Any]) -> str:
         "",
         "would be judged:",
     ]
+    if plan["control"]:
+        lines.append(f"  control: the requests that zone {plan['control']['zone']} answers, in the same seconds")
     for claim in plan["hypotheses"]:
         lines += [f"  {claim['claim']}", f"    {claim['note']}"] if claim["note"] else [f"  {claim['claim']}"]
     if undecided := sum(not claim["can_be_decided"] for claim in plan["hypotheses"]):

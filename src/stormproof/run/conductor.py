@@ -56,6 +56,8 @@ class _State:
     felt: dict[str, float] = field(default_factory=dict)  # fault_id → last good look
     gone: dict[str, float] = field(default_factory=dict)
     end: str | None = None  # why the run is to end before its time, once something says so
+    is_decided: bool = False  # every claim that depends on the fault; the player has been told
+    blind: bool = False  # nobody looks at the claims any more
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,7 +118,7 @@ class Conductor:
             process_environment=self.process_environment,
             alarms=alarm_names(self.experiment.stop_when),
         )
-        self._decisions.prepare()
+        self._decisions.start()
         load, timeline = self.experiment.load, self.experiment.timeline
         self._load = LoadDriver(
             LoadPlan(
@@ -199,12 +201,16 @@ class Conductor:
 
     def _decide(self) -> str | None:
         """Say so once nothing is left to learn from the fault, which the player hears; why the run is to stop."""
-        if self._state.phase != "fault":
+        state, decisions = self._state, self._decisions
+        began_s = min(state.felt.values()) if state.phase == "fault" else None
+        decisions.fault_began_s = began_s
+        if decisions.failure and not state.blind:
+            state.blind = True
+            self.progress.say(f"BLIND    the fault lasts as long as it may: {decisions.failure}")
+        if began_s is None:
             return None
-        decisions, was_decided = self._decisions, self._decisions.decided is not None
-        began_s = min(self._state.felt.values())
-        decisions.look(fault_began_s=began_s)
-        if decisions.decided is not None and not was_decided:
+        if decisions.decided is not None and not state.is_decided:
+            state.is_decided = True
             at, at_most_s = time.time(), self.experiment.timeline.fault_s
             claims = [{"claim": one.claim, "verdict": one.outcome, "said": one.said} for one in decisions.decided]
             reason = f"every claim is decided {at - began_s:.1f} s after the onset, of at most {at_most_s:g} s"
@@ -290,6 +296,7 @@ class Conductor:
         """
         if self._guard is not None:
             self._guard.beat(FINISH_LEASE_S)
+        self._decisions.close()
         undone = self._undo()
         if self._guard is not None:
             if undone:

@@ -1,11 +1,13 @@
 """Ending a fault, or a run, early because of what was measured: when to look, and what to say.
 
 What is looked at is on disk: the samples as the load workers write them, up to the instant before which every arrival
-has ended. A request that hangs is not known to be good, so nothing that was due after it counts yet.
+has ended. A request that hangs is not known to be good, so nothing that was due after it counts yet. A thread looks,
+because the conductor has a lease to keep: on a machine that is starved an import alone has taken longer than that.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from stormproof.verdict.so_far import Standing
 
 LOOK_EVERY_S = 0.5
-COST_MAX = 0.1  # of the conductor's time: a look that takes long is not taken often
+COST_MAX = 0.1  # of the time: the load has the same machine
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,36 +34,52 @@ class Decisions:
     run: RunDirectory
     live: LiveSli
     clock: Callable[[], float] = time.monotonic
+    fault_began_s: float | None = None  # Unix s; while the fault phase lasts, the conductor's to say
     decided: list[Standing] | None = field(default=None, init=False)  # every claim, once all are decided
     stop: str | None = field(default=None, init=False)  # why the run is to stop
-    _next_mono_s: float = field(default=0.0, init=False)
+    failure: str | None = field(default=None, init=False)  # a defect of ours: nobody looks any more
+    _closing: threading.Event = field(default_factory=threading.Event, init=False)
 
-    def prepare(self) -> None:
-        """Import what a look needs, before anything is broken: later it would hold the conductor up."""
+    def start(self) -> None:
+        """Begin, before anything is broken: what a look needs is imported first."""
         if self.experiment.may_end_early:
+            threading.Thread(target=self._watch, name="decisions", daemon=True).start()
+
+    def close(self) -> None:
+        """Look no more; a look that is under way has no effect on anything."""
+        self._closing.set()
+
+    def look(self) -> float:
+        """Look once; how long to wait before the next time, in seconds."""
+        begun_mono_s = self.clock()
+        began_s, until_s = self.fault_began_s, self.live.settled_until_s()
+        if began_s is not None and until_s is not None and until_s > began_s:
+            self._look(until_s, began_s)
+        return max(LOOK_EVERY_S, (self.clock() - begun_mono_s) / COST_MAX)
+
+    def _watch(self) -> None:
+        try:
+            import pandas  # noqa: F401, ICN001
+
             import stormproof.verdict.so_far  # noqa: F401
 
-    def look(self, *, fault_began_s: float) -> None:
-        """Look, if it is time; *fault_began_s* (Unix s) is when the fault phase did."""
-        begun_mono_s = self.clock()
-        if not self.experiment.may_end_early or begun_mono_s < self._next_mono_s:
-            return
-        until_s = self.live.settled_until_s()
-        if until_s is not None and until_s > fault_began_s:
-            self._look(until_s, fault_began_s)
-        took_s = self.clock() - begun_mono_s
-        self._next_mono_s = self.clock() + max(LOOK_EVERY_S, took_s / COST_MAX)
+            pause_s = LOOK_EVERY_S
+            while not self._closing.wait(pause_s):
+                pause_s = self.look()
+        except Exception as error:  # noqa: BLE001  # told, and the fault lasts as long as it may
+            self.failure = f"{type(error).__name__}: {error}"
 
-    def _look(self, until_s: float, fault_began_s: float) -> None:
+    def _look(self, until_s: float, began_s: float) -> None:
         from stormproof.verdict.so_far import so_far, standings, stop_reason
 
         try:
             seen = so_far(self.run, until_s=until_s)
-            self.stop = stop_reason(seen, self.experiment.stop_when)
+            stop = stop_reason(seen, self.experiment.stop_when)
             found = standings(seen, self.experiment.hypotheses)
         except StormproofError:  # a file that cannot be read yet decides nothing
             return
-        is_long_enough = until_s >= fault_began_s + self.experiment.timeline.fault_min_s
-        if self.experiment.timeline.until_decided and self.decided is None and is_long_enough:
-            undecided = [one for one in found if one.outcome is Outcome.INCONCLUSIVE]
-            self.decided = None if undecided else found
+        timeline = self.experiment.timeline
+        undecided = any(one.outcome is Outcome.INCONCLUSIVE for one in found)
+        if timeline.until_decided and not undecided and until_s >= began_s + timeline.fault_min_s:
+            self.decided = self.decided or found
+        self.stop = self.stop or stop

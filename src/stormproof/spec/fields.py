@@ -94,6 +94,12 @@ class StepFields(_Section):
     )
 
 
+class ControlFields(_Section):
+    """Whom the fault is not to reach: what claims `x control` compare with."""
+
+    zone: _Word = Field(description="The requests that this zone answers: what `x control` in a claim compares with.")
+
+
 class LimitsFields(_Section):
     """What a run may not exceed."""
 
@@ -143,6 +149,7 @@ class ExperimentFields(_Section):
         max_length=MAX_HYPOTHESES,
         description="Ends the run early: docs/reference/hypotheses.md#stop-conditions.",
     )
+    control: ControlFields | None = Field(default=None, description="A group that the fault is not to reach.")
     limits: LimitsFields = Field(default_factory=LimitsFields)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from stormproof.model.hypothesis import UNIT_OF, Metric, Unit
+from stormproof.model.hypothesis import OF_CONTROL, UNIT_OF, Metric, Unit
 
 
 class Qualifier(enum.StrEnum):
@@ -158,7 +158,8 @@ def hypothesis_table() -> str:
     ]
     for form in FORMS:
         phase = "fault, if not said" if form.phase is Qualifier.OPTIONAL else form.phase
-        bound = UNIT_TEXT[UNIT_OF[form.metric]] + ("; or `2x steady`" if form.relative else "")
+        ratio = " or `2x control`" if form.metric in OF_CONTROL else ""
+        bound = UNIT_TEXT[UNIT_OF[form.metric]] + (f"; or `2x steady`{ratio}" if form.relative else "")
         cells = (f"`{form.name}`", form.endpoint, form.zone, phase, bound, form.meaning, f"`{form.example}`")
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

@@ -64,8 +64,9 @@ def _form(info: FieldInfo) -> tuple[str, str]:
     is_list = typing.get_origin(info.annotation) is list
     bottom = list(_parts(info.annotation))
     if any(models_in(info.annotation)):
-        one = next(part for part in bottom if isinstance(part, WithJsonSchema))
-        return f"{(one.json_schema or {})['description']}, or the keys below", _default(info, str)
+        one = next((part for part in bottom if isinstance(part, WithJsonSchema)), None)
+        takes = f"{(one.json_schema or {})['description']}, or the keys below" if one else "the keys below"
+        return takes, _default(info, str)
     choices = [] if is_list else [one for one in bottom if isinstance(one, str | int)]
     if choices:
         return " or ".join(f"`{choice}`" for choice in choices), _default(info, str)

@@ -62,7 +62,7 @@ def what_would_decide(
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return "what the failures without a zone belong to would decide"
     if estimate.value is None:
-        return "a bound on the metric itself would decide" if hypothesis.relative_to_steady else ""
+        return "a bound on the metric itself would decide" if hypothesis.is_relative else ""
     if _hidden(hypothesis.bound, estimate):
         return "what the failed requests hide would decide, not more of them"
     if estimate.value == hypothesis.bound:
@@ -71,7 +71,7 @@ def what_would_decide(
     if factor is None:
         return f"not even {FACTOR_MAX} times as many requests would decide"
     n = math.ceil(estimate.n * factor)
-    each = " of each phase" if hypothesis.relative_to_steady else ""
+    each = " of each phase" if hypothesis.relative_to_steady else " of each zone" if hypothesis.control_zone else ""
     seconds = f", {math.ceil(n / rate_per_s)} s{each} at {rate_per_s:.3g}/s" if rate_per_s > 0 else ""
     return f"about {n} requests{seconds}, would decide if it stays like this"
 

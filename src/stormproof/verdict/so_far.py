@@ -42,10 +42,11 @@ def so_far(run: RunDirectory, *, until_s: float) -> Observations:
     """
     timeline = read_timeline(read_story(run.events)[0], last_scheduled_s=until_s)
     fault = timeline.windows.get(Phase.FAULT.value)
-    cut = {} if fault is None or fault[0] >= until_s else {Phase.FAULT.value: (fault[0], until_s)}
+    steady = {name: window for name, window in timeline.windows.items() if name == Phase.STEADY.value}
+    lasting = {} if fault is None or fault[0] >= until_s else {Phase.FAULT.value: (fault[0], until_s)}
     return Observations(
         samples=read_samples(run),
-        windows={**timeline.windows, **cut},
+        windows={**steady, **lasting},
         readings=read_lines(run.readings),
         lost_zone=lost_zone(timeline),
         onset_slack_s=timeline.onset_slack_s,
