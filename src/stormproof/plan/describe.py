@@ -161,7 +161,10 @@ def _until_decided(ends: dict[str, Any]) -> list[str]:
         why = f"{len(late)} claim(s) can only be decided at its end: {'; '.join(late)}"
         return [f"  until     decided, but the fault will last its {most}: {why}"]
     least = format_duration(ends["at_least_s"])
-    return [f"  until     decided: the fault lasts {least} to {most}, and ends once every claim about it is decided"]
+    return [
+        f"  until     decided: the fault lasts {least} to {most}, and ends once every claim about it is decided",
+        "            (to be looked at all along, a claim needs about a third more requests than is said below)",
+    ]
 
 
 def _step_text(row: dict[str, Any]) -> str:

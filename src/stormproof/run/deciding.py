@@ -41,8 +41,12 @@ class Decisions:
     _closing: threading.Event = field(default_factory=threading.Event, init=False)
 
     def start(self) -> None:
-        """Begin, before anything is broken: what a look needs is imported first."""
+        """Begin, before there is a lease to keep: what a look needs is imported here, and not while the fault lasts."""
         if self.experiment.may_end_early:
+            import stormproof.verdict.so_far  # noqa: F401
+            from stormproof.record.samples import read_samples
+
+            read_samples(self.run)  # there are none yet; what reads them is imported inside
             threading.Thread(target=self._watch, name="decisions", daemon=True).start()
 
     def close(self) -> None:
@@ -59,10 +63,6 @@ class Decisions:
 
     def _watch(self) -> None:
         try:
-            import pandas  # noqa: F401, ICN001
-
-            import stormproof.verdict.so_far  # noqa: F401
-
             pause_s = LOOK_EVERY_S
             while not self._closing.wait(pause_s):
                 pause_s = self.look()

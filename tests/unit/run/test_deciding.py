@@ -20,6 +20,13 @@ ONSET_S = START_S + 17.0
 CLAIMS = ("availability during fault >= 99%", "time to recover <= 10s")
 
 
+class Defective(LiveSli):
+    """Has a defect."""
+
+    def settled_until_s(self) -> float | None:
+        raise RuntimeError("a defect")
+
+
 def until(condition: Callable[[], bool], *, deadline_s: float = 60.0) -> None:
     """Wait for *condition*."""
     give_up = time.monotonic() + deadline_s
@@ -134,8 +141,7 @@ def test_the_thread_looks_until_it_is_closed(tmp_path: Path) -> None:
     assert one.failure is None
 
     broken = decisions(tmp_path / "broken", Clock())
-    broken.run.events.write_text('{"event": "fault.felt", "at": "soon"}')
-    settled(broken.live, 7.0)
+    broken.live = Defective(1)
     broken.start()
-    until(lambda: broken.failure is not None)
+    until(lambda: broken.failure == "RuntimeError: a defect")
     assert broken.decided is None
