@@ -56,6 +56,7 @@ class _State:
     felt: dict[str, float] = field(default_factory=dict)  # fault_id → last good look
     gone: dict[str, float] = field(default_factory=dict)
     end: str | None = None  # why the run is to end before its time, once something says so
+    is_undoing: bool = False  # the fault phase is as good as over
     is_decided: bool = False  # every claim that depends on the fault; the player has been told
     blind: bool = False  # nobody looks at the claims any more
 
@@ -202,7 +203,7 @@ class Conductor:
     def _decide(self) -> str | None:
         """Say so once nothing is left to learn from the fault, which the player hears; why the run is to stop."""
         state, decisions = self._state, self._decisions
-        began_s = min(state.felt.values()) if state.phase == "fault" else None
+        began_s = min(state.felt.values()) if state.phase == "fault" and not state.is_undoing else None
         decisions.fault_began_s = began_s
         if decisions.failure and not state.blind:
             state.blind = True
@@ -268,6 +269,7 @@ class Conductor:
         elif name in (events.FAULT_NOT_FELT, events.FAULT_FAILED):
             state.end = f"{row['fault_id']} was not felt: {row['reason']}"
         elif name == events.FAULT_UNDOING:
+            state.is_undoing = True
             self.progress.say(f"undo     {row['fault_id']}")
         elif name == events.FAULT_GONE:
             state.gone[row["fault_id"]] = float(row["at"])
