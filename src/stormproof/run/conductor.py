@@ -16,7 +16,7 @@ from typing import Any
 from stormproof.errors import StormproofError
 from stormproof.faults import activity, outstanding
 from stormproof.faults.ledger import Ledger
-from stormproof.load.driver import LoadDriver, LoadPlan
+from stormproof.load.driver import READY_DEADLINE_S, LoadDriver, LoadPlan
 from stormproof.load.live import LiveSli
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
@@ -30,7 +30,7 @@ from stormproof.run.children import Child
 from stormproof.run.closing import ask_closing_probes
 from stormproof.run.deciding import Decisions
 from stormproof.run.follow import Follower
-from stormproof.run.guard import Guard
+from stormproof.run.guard import LEASE_S, Guard
 from stormproof.run.interrupt import Interrupts
 from stormproof.run.killswitch import KillSwitchWatch
 from stormproof.run.prober import start_prober
@@ -136,6 +136,8 @@ class Conductor:
         self._guard = Guard.start(
             self.run, duration_s_max=self.experiment.limits.duration_s, environment=self.process_environment
         )
+        # Nothing can be broken before the load runs, and on a busy machine Locust's import outlasts a lease.
+        self._guard.beat(READY_DEADLINE_S + LEASE_S)
         at = self._load.start()
         self._guard.beat()
         self._event("watchdog.alive", pid=self._guard.pid)
