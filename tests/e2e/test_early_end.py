@@ -14,7 +14,7 @@ from support.lab import RunningLab
 
 SPEC = """\
 title: Decided early
-load: {locustfile: load.py, arrivals: 60/s}
+load: {locustfile: load.py, arrivals: 30/s, delivered: 20%}
 timeline:
   steady: 2s
   fault: {at_most: 30s, until: decided}
@@ -31,7 +31,7 @@ limits: {duration: 90s}
 @pytest.mark.lab
 @pytest.mark.alone
 def test_the_fault_is_taken_back_once_nothing_is_left_to_learn(lab: RunningLab, tmp_path: Path) -> None:
-    """The player hears the conductor's event: a fault of thirty seconds at most is over in less than half of that."""
+    """The player hears the conductor's event: a fault of thirty seconds at most is over well before."""
     shutil.copy(ROOT / "experiments/az-loss/load.py", tmp_path)
     spec = tmp_path / "decided-early.yaml"
     spec.write_text(SPEC)
@@ -45,7 +45,7 @@ def test_the_fault_is_taken_back_once_nothing_is_left_to_learn(lab: RunningLab, 
     (decided,) = (row for row in events if row["event"] == "decided")
     undoing = next(row for row in events if row["event"] == "fault.undoing")
 
-    assert 5.0 <= ended_s - begun_s < 15.0
+    assert 5.0 <= ended_s - begun_s < 25.0
     assert begun_s < decided["at"] <= undoing["at"] < decided["at"] + 3.0
     assert [one["verdict"] for one in decided["claims"]] == ["held"]
     assert [one["method"] == ANY_TIME for one in verdict["findings"]] == [True, False]

@@ -264,7 +264,7 @@ def test_live_levels_follow_the_load(server: Server, run: RunDirectory, tmp_path
         driver.kill()
 
     assert settled_s is not None
-    assert stalled_s - 0.5 < settled_s < stalled_s + 0.2, "nothing is settled after the first request that hangs"
+    assert settled_s < stalled_s + 0.2, "nothing is settled after the first request that hangs"
     assert reading is not None
     assert reading.availability == 1.0
     assert 60 < reading.throughput_per_s < 100
