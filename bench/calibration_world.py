@@ -70,7 +70,7 @@ class Window:
         low, high = self.levels.min() - 2.0, self.levels.max() + 20.0
         for _ in range(60):
             middle = (low + high) / 2
-            if float(self.weights @ _below(self.world, middle - self.levels)) < p:
+            if float(self.weights @ below(self.world, middle - self.levels)) < p:
                 low = middle
             else:
                 high = middle
@@ -139,7 +139,7 @@ def _shape(world: World, rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.normal(0, world.sigma, n)
 
 
-def _below(world: World, x: np.ndarray) -> np.ndarray:
+def below(world: World, x: np.ndarray) -> np.ndarray:
     if world.pareto is not None:
         return 1 - np.exp(-world.pareto * np.maximum(x, 0))
     return np.asarray(special.ndtr(x / world.sigma))

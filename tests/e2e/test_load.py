@@ -255,10 +255,17 @@ def test_live_levels_follow_the_load(server: Server, run: RunDirectory, tmp_path
         start_s = driver.start()
         until(lambda: (sli.complete_until_s() or 0) > start_s + 2.5)
         reading = sli.reading(2.0)
+        stalled_s = time.time()
+        server.stall = (stalled_s, stalled_s + 2.0)
+        until(lambda: (sli.complete_until_s() or 0) > stalled_s + 1.0)
+        settled_s = sli.settled_until_s()
+        until(lambda: (sli.settled_until_s() or 0) > stalled_s + 2.0)
         summary = driver.stop()
     finally:
         driver.kill()
 
+    assert settled_s is not None
+    assert settled_s < stalled_s + 0.2, "nothing is settled after the first request that hangs"
     assert reading is not None
     assert reading.availability == 1.0
     assert 60 < reading.throughput_per_s < 100

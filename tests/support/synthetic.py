@@ -167,6 +167,9 @@ class SyntheticRun:
     fault_id: str = "1-az-loss"
     kind: str = "az-loss"
     effect: Mapping[str, Any] = field(default_factory=lambda: {"kind": "zone-silent", "zone": "a"})
+    fault_span: str | Mapping[str, str] = "20s"  # as the spec says it
+    stop_when: Sequence[str] = ()
+    decided_s: float | None = None  # when the conductor let the fault end
     abort: Mapping[str, Any] | None = None  # {"at_s": 20.0, "by": "person", "reason": "Ctrl-C"}
     delivered: float = 1.0  # sent / offered
     late_share: float = 0.0
@@ -249,9 +252,10 @@ class SyntheticRun:
             "title": self.title,
             "why": "Static stability.",
             "load": {"locustfile": "load.py", "arrivals": f"{self.rate_per_s:g}/s"},
-            "timeline": {"steady": "15s", "fault": "20s", "recovery": "15s"},
+            "timeline": {"steady": "15s", "fault": self.fault_span, "recovery": "15s"},
             "faults": [{"az-loss": {"zone": "a"}}],
             "hypotheses": list(self.hypotheses),
+            "stop_when": list(self.stop_when),
             "limits": {"duration": "3m", "targets": 2},
         }
 
@@ -264,6 +268,8 @@ class SyntheticRun:
             _event("phase", self.warmup_s, phase="steady", planned_s=self.onset_s - self.warmup_s),
             *self._fault_events(),
         ]
+        if self.decided_s is not None:
+            events.append(_event("decided", self.decided_s, reason="every claim is decided", claims=[]))
         if self.abort:
             events.append(_event("abort", self.stopped_s, by=self.abort["by"], reason=self.abort["reason"]))
         events += [

@@ -17,6 +17,7 @@ from stormproof.analysis.block import ratio_variance, too_short
 from stormproof.analysis.distribution import binomial_quantile, gamma_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 from stormproof.analysis.proportion import clopper_pearson, effective_n
+from stormproof.analysis.sequence import ANY_TIME, rank_sequence
 
 if TYPE_CHECKING:
     from stormproof.analysis.window import Ordered, Window
@@ -40,18 +41,24 @@ def quantile_n_min(p: float) -> int:
     return math.ceil(math.log(ALPHA_SIDE) / math.log(max(p, 1 - p)))
 
 
-def quantile(requests: Window, p: float, *, tail: float = ALPHA_SIDE) -> Estimate:
+def quantile(requests: Window, p: float, *, tail: float = ALPHA_SIDE, at_any_time: bool = False) -> Estimate:
     """The latency quantile *p* of the window's requests in ms, and its exact order-statistic interval.
 
     Ranks l, u with ``P(Bin(n, p) < l) <= 0.025`` and ``P(Bin(n, p) >= u) <= 0.025`` (David and Nagaraja, Order
-    Statistics, 2003, 7.1). Distribution-free; ties make it wider than it must be, never narrower.
+    Statistics, 2003, 7.1), or those of `sequence.rank_sequence`. Distribution-free; ties make it wider than it must be,
+    never narrower.
     """
-    refusal = _refuse_quantile(requests, p, ORDER_STATISTICS)
+    method = ANY_TIME if at_any_time else ORDER_STATISTICS
+    refusal = _refuse_quantile(requests, p, method)
     if refusal is not None:
         return refusal
     taken, least, most = requests.readings()
-    low_rank = binomial_quantile(tail, len(least), p)
-    high_rank = binomial_quantile(1 - tail, len(most), p) + 1
+    if at_any_time:
+        low_rank, _ = rank_sequence(len(least), p, tail=tail)
+        _, high_rank = rank_sequence(len(most), p, tail=tail)
+    else:
+        low_rank = binomial_quantile(tail, len(least), p)
+        high_rank = binomial_quantile(1 - tail, len(most), p) + 1
     return _with_notes(
         requests,
         Estimate(
@@ -59,7 +66,7 @@ def quantile(requests: Window, p: float, *, tail: float = ALPHA_SIDE) -> Estimat
             low=least.ranked(low_rank, "low") if low_rank >= 1 else 0.0,
             high=most.ranked(high_rank, "high") if high_rank <= len(most) else math.inf,
             n=requests.n,
-            method=ORDER_STATISTICS,
+            method=method,
             value_least=least.ranked(math.ceil(len(least) * p)),
             value_most=most.ranked(math.ceil(len(most) * p)),
         ),

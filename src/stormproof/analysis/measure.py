@@ -38,6 +38,7 @@ class Precision:
     """How wide an interval must be."""
 
     tail: float = ALPHA_SIDE  # the chance left on each side
+    at_any_time: bool = False  # valid however often it was looked at, where there is such an interval
     design_effect_min: float = 1.0  # of a share: how much its hits come in bursts, as the other phase shows it
 
 
@@ -103,10 +104,13 @@ class Observations:
         return int(self.picked[UNSCHEDULED])
 
 
-def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_SIDE) -> Estimate:
+def measure(
+    hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_SIDE, at_any_time: bool = False
+) -> Estimate:
     """The estimate that *hypothesis* is about; without a value where there is none, with the reason.
 
-    *tail* is the chance left on each side of the interval: 2.5 % by default, less where several claims share it.
+    *tail* is the chance left on each side of the interval: 2.5 % by default, less where several claims share it. With
+    *at_any_time* a claim that may be looked at while the fault phase goes on has an interval that stays valid.
     """
     lost = seen.unscheduled
     if lost:
@@ -115,16 +119,28 @@ def measure(hypothesis: Hypothesis, seen: Observations, *, tail: float = ALPHA_S
         return _time_to_detect(seen)
     if hypothesis.metric is Metric.TIME_TO_RECOVER:
         return _time_to_recover(hypothesis, seen)
-    if not hypothesis.relative_to_steady:
-        return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, Precision(tail=tail))
+    if not hypothesis.is_relative:
+        precision = Precision(tail=tail, at_any_time=at_any_time and hypothesis.is_sequential)
+        return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, precision)
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
+    if hypothesis.control_zone is not None:
+        return _beside_control(hypothesis, seen, hypothesis.control_zone, tail)
     precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen))
     return ratio(
         _of_window(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS, precision),
         _of_window(hypothesis, seen, Phase.STEADY.value, BETWEEN_BLOCKS, precision),
         tail=tail,
     )
+
+
+def _beside_control(hypothesis: Hypothesis, seen: Observations, control: str, tail: float) -> Estimate:
+    """The claim's zone over the control's, both in the claim's window (docs/adr/0028)."""
+    groups = [hypothesis, replace(hypothesis, zone=control)]
+    pooled = max(1.0, *(_burstiness(group, seen) for group in groups))
+    precision = Precision(tail=tail, design_effect_min=pooled)
+    faulted, beside = (_of_window(group, seen, group.window, BETWEEN_BLOCKS, precision) for group in groups)
+    return ratio(faulted, beside, tail=tail, beside=f"zone {control}, the control")
 
 
 def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:
@@ -201,10 +217,11 @@ def _traffic_share(
     if hypothesis.zone is None and hypothesis.endpoint is None:
         return no_estimate("a share of traffic needs a zone or an endpoint")
     found = seen.traffic(window, endpoint=hypothesis.endpoint, zone=hypothesis.zone)
-    unknown = {"unknown_out": found.unknown, "unknown_in": found.unknown}
+    unknown = found.unknown
     if blocked:
-        return share_between_blocks(found.everything, found.hits, tail=tail, **unknown)
-    return share(round(float(found.hits.sum())), found.answered, tail=tail, **unknown)
+        return share_between_blocks(found.everything, found.hits, tail=tail, unknown_out=unknown, unknown_in=unknown)
+    hits = round(float(found.hits.sum()))
+    return share(hits, found.answered, tail=tail, unknown_out=unknown, unknown_in=unknown)
 
 
 def _hits(requests: Requests, hit: Bools) -> Floats:
@@ -219,6 +236,7 @@ def _availability(requests: Window, _: Hypothesis, precision: Precision) -> Esti
         unknown_out=requests.unattributed_failed,
         unknown_in=requests.unattributed_ok,
         tail=precision.tail,
+        at_any_time=precision.at_any_time,
     )
 
 
@@ -229,6 +247,7 @@ def _error_rate(requests: Window, _: Hypothesis, precision: Precision) -> Estima
         unknown_out=requests.unattributed_ok,
         unknown_in=requests.unattributed_failed,
         tail=precision.tail,
+        at_any_time=precision.at_any_time,
     )
 
 
@@ -255,7 +274,7 @@ def _error_rate_between_blocks(requests: Window, _: Hypothesis, precision: Preci
 
 
 def _latency_quantile(requests: Window, hypothesis: Hypothesis, precision: Precision) -> Estimate:
-    return quantile(requests, _share_of(hypothesis), tail=precision.tail)
+    return quantile(requests, _share_of(hypothesis), tail=precision.tail, at_any_time=precision.at_any_time)
 
 
 def _latency_quantile_between_blocks(requests: Window, hypothesis: Hypothesis, precision: Precision) -> Estimate:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.block import BlockVariance, ratio_variance, too_short
 from stormproof.analysis.distribution import beta_quantile, normal_quantile, student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
+from stormproof.analysis.sequence import ANY_TIME, share_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,22 +33,25 @@ def clopper_pearson(k: float, n: float, *, tail: float = ALPHA_SIDE) -> tuple[fl
     return low, high
 
 
-def share(k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, tail: float = ALPHA_SIDE) -> Estimate:
-    """The share *k* of *n*, and its exact interval.
+def share(
+    k: int, n: int, *, unknown_out: int = 0, unknown_in: int = 0, tail: float = ALPHA_SIDE, at_any_time: bool = False
+) -> Estimate:
+    """The share *k* of *n*, and its exact interval, or the one that is valid *at_any_time*.
 
     Of rows that may or may not belong to the *n*, *unknown_out* would not count and *unknown_in* would: the lower
     end takes all of the first in, the upper end all of the second.
     """
+    method, interval = (ANY_TIME, share_sequence) if at_any_time else (EXACT, clopper_pearson)
     if n == 0:
-        return no_estimate("no requests", method=EXACT)
-    low, _ = clopper_pearson(k, n + unknown_out, tail=tail)
-    _, high = clopper_pearson(k + unknown_in, n + unknown_in, tail=tail)
+        return no_estimate("no requests", method=method)
+    low, _ = interval(k, n + unknown_out, tail=tail)
+    _, high = interval(k + unknown_in, n + unknown_in, tail=tail)
     return Estimate(
         value=k / n,
         low=low,
         high=high,
         n=n,
-        method=EXACT,
+        method=method,
         bounded_by_unknowns=bool(unknown_out or unknown_in),
         value_least=k / (n + unknown_out),
         value_most=(k + unknown_in) / (n + unknown_in),

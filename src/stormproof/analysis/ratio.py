@@ -8,8 +8,10 @@ from stormproof.analysis.distribution import student_t_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate, no_estimate
 
 
-def ratio(fault: Estimate, steady: Estimate, *, tail: float = ALPHA_SIDE) -> Estimate:
+def ratio(fault: Estimate, steady: Estimate, *, tail: float = ALPHA_SIDE, beside: str = "the steady phase") -> Estimate:
     """``fault / steady`` with a 95 % interval, from estimates whose intervals count the noise between blocks.
+
+    *beside* is what *steady* was measured in, for the reasons.
 
     On the logarithm, by variance recovery: ``log low = log(v1 / v2) - √((log v1 - log l1)² + (log u2 - log v2)²)`` and
     likewise upwards (MOVER: Zou and Donner, Statistics in Medicine 2008). Both half-lengths were made with Student's t
@@ -24,10 +26,10 @@ def ratio(fault: Estimate, steady: Estimate, *, tail: float = ALPHA_SIDE) -> Est
     if _interval(fault) is None:
         return no_estimate(fault.reason, n=fault.n, method=method)
     if _interval(steady) is None:
-        return no_estimate(f"in the steady phase: {steady.reason}", n=fault.n, method=method)
+        return no_estimate(f"in {beside}: {steady.reason}", n=fault.n, method=method)
     fault_low, fault_high = _interval(fault) or (0.0, math.inf)
     steady_low, steady_high = _interval(steady) or (0.0, math.inf)
-    note = "; ".join(part for part in (fault.note, steady.note and f"steady: {steady.note}") if part)
+    note = "; ".join(part for part in (fault.note, steady.note and f"in {beside}: {steady.note}") if part)
     low, high = _divide(fault_low, steady_high, otherwise=0.0), _divide(fault_high, steady_low, otherwise=math.inf)
     degrees = fault.degrees, steady.degrees
     least, most = _value(fault, fault.value_least), _value(steady, steady.value_most)
@@ -44,7 +46,7 @@ def ratio(fault: Estimate, steady: Estimate, *, tail: float = ALPHA_SIDE) -> Est
     if fault.value is None:
         reason = fault.reason
     elif not steady.value:
-        reason = steady.reason or "it is zero in the steady phase, so there is nothing to compare with"
+        reason = steady.reason or f"it is zero in {beside}, so there is nothing to compare with"
     else:
         value = fault.value / steady.value
     return Estimate(

@@ -104,6 +104,8 @@ def _plans(windows: Windows, hypotheses: Sequence[Hypothesis]) -> list[Plan]:
         wanted.setdefault((hypothesis.endpoint, hypothesis.zone), []).append(hypothesis)
         if hypothesis.metric is Metric.TIME_TO_RECOVER and hypothesis.zone is not None:
             wanted.setdefault((hypothesis.endpoint, None), []).append(hypothesis)  # it is not told by zone
+        if hypothesis.control_zone is not None:
+            wanted.setdefault((hypothesis.endpoint, hypothesis.control_zone), []).append(hypothesis)
     plans = []
     for (endpoint, zone), claims in wanted.items():
         names = {claim.window for claim in claims} | {Phase.STEADY.value}

@@ -52,7 +52,7 @@ class Account:
         if self._schedule is None:
             self._sent_per_second.update(_count_seconds(samples["sent_at"]))
 
-    def aggregate(self, now_mono_s: float, arrivals_sent: int) -> Aggregate:
+    def aggregate(self, now_mono_s: float, arrivals_sent: int, *, settled_mono_s: float | None = None) -> Aggregate:
         """What happened since the last aggregate, up to now. Flush the rows first."""
         offered, sent = self._offered_and_sent(now_mono_s, arrivals_sent)
         current = (offered, sent, self._ended, self._ok)
@@ -66,6 +66,7 @@ class Account:
             ended=new[2],
             ok=new[3],
             bins=self._bins,
+            settled_s=None if settled_mono_s is None else self._start_s + (settled_mono_s - self._start_mono_s),
         )
         self._reported, self._reported_mono_s, self._bins = current, now_mono_s, Counter()
         return aggregate

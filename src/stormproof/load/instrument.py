@@ -43,6 +43,7 @@ class Arrival(gevent.Greenlet):  # type: ignore[misc]  # gevent has no types
     """One arrival of the open model: runs one task. *due_mono_s* is None once its first request went out."""
 
     due_mono_s: float | None = None
+    scheduled_mono_s: float = 0.0  # the same, for good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

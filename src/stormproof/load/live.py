@@ -62,6 +62,7 @@ class LiveSli:
         self._lock = threading.Lock()
         self._aggregates: deque[Aggregate] = deque()
         self._reported_s: dict[int, float] = {}
+        self._settled_s: dict[int, float | None] = {}
         self._workers = workers
 
     def add(self, aggregate: Aggregate) -> None:
@@ -69,6 +70,7 @@ class LiveSli:
         with self._lock:
             self._aggregates.append(aggregate)
             self._reported_s[aggregate.worker] = aggregate.to_s
+            self._settled_s[aggregate.worker] = aggregate.settled_s
             while self._aggregates[0].to_s < aggregate.to_s - KEEP_S:
                 self._aggregates.popleft()
 
@@ -76,6 +78,15 @@ class LiveSli:
         """The instant (Unix s) up to which every worker has reported; None before each has once."""
         with self._lock:
             return self._complete_until_s()
+
+    def settled_until_s(self) -> float | None:
+        """The instant (Unix s) before which every arrival that was due has ended, its samples on disk.
+
+        None before each worker has reported once, and in the closed model.
+        """
+        with self._lock:
+            known = [at for at in self._settled_s.values() if at is not None]
+            return min(known) if len(known) == self._workers else None
 
     def reading(self, window_s: float, *, until_s: float | None = None) -> LiveReading | None:
         """The levels over the *window_s* seconds before *until_s*, or before the end of complete time.

@@ -42,6 +42,9 @@ class Traffic(Protocol):
     def stop(self, drain_s: float) -> float:
         """No new requests, wait *drain_s* for those in flight; the monotonic instant at which it stopped sending."""
 
+    def settled_mono_s(self, now_mono_s: float) -> float | None:
+        """The instant before which every arrival that was due has ended, at most now; None where nobody can say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -72,6 +75,7 @@ class OpenTraffic:
         self._in_flight = gevent.pool.Group()
         self._errors = 0
         self._loop: gevent.Greenlet | None = None
+        self._next_due_mono_s = 0.0
 
     def start(self, clock: RunClock) -> None:
         """Begin at the clock's start instant; returns at once."""
@@ -92,15 +96,21 @@ class OpenTraffic:
             log.error("%d tasks ended with an exception", self._errors)
         return stopped_mono_s
 
+    def settled_mono_s(self, now_mono_s: float) -> float | None:
+        """The due instant of the oldest arrival that has not ended, the one to be sent next included; at most now."""
+        oldest = min((arrival.scheduled_mono_s for arrival in self._in_flight.greenlets), default=now_mono_s)
+        return min(now_mono_s, self._next_due_mono_s, oldest)
+
     def _send_all(self, clock: RunClock) -> None:
         in_a_row = 0
         for due_s, choice in zip(self._schedule.due_s, self._schedule.choices, strict=True):
             due_mono_s = clock.start_mono_s + due_s
+            self._next_due_mono_s = due_mono_s  # the arrivals before it are in flight, or have ended
             while (wait_s := due_mono_s - time.monotonic()) > 0:  # timers may fire a little early
                 gevent.sleep(wait_s)
                 in_a_row = 0
             arrival = Arrival(self._run, *self._calls[choice])
-            arrival.due_mono_s = due_mono_s
+            arrival.due_mono_s = arrival.scheduled_mono_s = due_mono_s
             self._in_flight.start(arrival)
             in_a_row += 1
             if in_a_row == SPAWNS_IN_A_ROW:
@@ -161,6 +171,10 @@ class ClosedTraffic:
         self._environment.stop_timeout = drain_s
         self._runner.quit()
         return stopped_mono_s
+
+    def settled_mono_s(self, now_mono_s: float) -> float | None:  # noqa: ARG002  # as in `Traffic`
+        """Nobody knows: there is no schedule that says which requests are missing."""
+        return None
 
     def _run(self, clock: RunClock) -> None:
         gevent.sleep(max(0.0, clock.start_mono_s - time.monotonic()))

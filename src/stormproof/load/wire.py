@@ -66,17 +66,19 @@ class Aggregate:
     ended: int  # requests that came to an end, well or not
     ok: int  # of them, those that Locust calls a success
     bins: Mapping[int, int]  # latency of the ended requests, `load.histogram`
+    settled_s: float | None = None  # Unix s: every arrival due before has ended, its rows are on disk; None: unknown
 
     def to_message(self) -> dict[str, Any]:
         """As a worker sends it; JSON keys are text, so bins travel as pairs."""
         fields = {name: getattr(self, name) for name in ("worker", "from_s", "to_s", "offered", "sent", "ended", "ok")}
-        return {"kind": AGGREGATE, **fields, "bins": list(self.bins.items())}
+        return {"kind": AGGREGATE, **fields, "bins": list(self.bins.items()), "settled_s": self.settled_s}
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Aggregate:
         """Read back what `to_message` made."""
         fields = {name: message[name] for name in ("worker", "from_s", "to_s", "offered", "sent", "ended", "ok")}
-        return cls(**fields, bins={int(number): int(count) for number, count in message["bins"]})
+        bins = {int(number): int(count) for number, count in message["bins"]}
+        return cls(**fields, bins=bins, settled_s=message.get("settled_s"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,9 @@ class Worker:
             self._recorder.failure = f"samples could not be written: {error}"
         now = time.monotonic()
         if self._start_mono_s is not None and now > self._start_mono_s:
-            self._channel.send(self._account.aggregate(now, len(self._recorder.sent_mono_s)).to_message())
+            settled_mono_s = self._traffic.settled_mono_s(now)
+            aggregate = self._account.aggregate(now, len(self._recorder.sent_mono_s), settled_mono_s=settled_mono_s)
+            self._channel.send(aggregate.to_message())
 
 
 def load_users(config: wire.WorkerConfig) -> list[type]:

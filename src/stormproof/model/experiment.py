@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stormproof.model.hypothesis import Claim, StopWhen
+from stormproof.model.hypothesis import Claim, ClaimStopCondition, StopWhen
 
 # The one kind that is made of others, and how its arguments name them: {steps: [{at: 3s, az-loss: {zone: a}}, …]}.
 COMPOSITE, STEPS, AT = "composite", "steps", "at"
@@ -41,6 +41,9 @@ class Timeline:
     steady_s: float
     fault_s: float
     recovery_s: float
+    until_decided: bool = False  # the fault ends, after `fault_s` at the latest, once nothing is left to decide
+
+    fault_min_s: float = 0.0  # before which it does not end that way
 
     @property
     def total_s(self) -> float:
@@ -99,8 +102,14 @@ class Experiment:
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids
     tags: tuple[str, ...] = ()
     path: str = ""  # the file it came from
+    control_zone: str | None = None  # the group that the fault is not to reach
     steps: tuple[Step, ...] = ()  # what the fault phase consists of; () where all faults are in force throughout
     schema_version: int = 1
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether what is measured may end the fault, or the run: its claims then need intervals valid at any time."""
+        return self.timeline.until_decided or any(isinstance(one, ClaimStopCondition) for one in self.stop_when)
 
     @property
     def fault_ids(self) -> tuple[str, ...]:

@@ -47,6 +47,12 @@ UNIT_OF: dict[Metric, Unit] = {
 # Metrics of the whole run: a phase makes no sense with them.
 WHOLE_RUN = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER})
 
+# What has an interval that is valid at any time: absolute claims about these, in the fault phase.
+AT_ANY_TIME = frozenset({Metric.AVAILABILITY, Metric.ERROR_RATE, Metric.LATENCY_QUANTILE})
+
+# What may be compared with a control group: shares and latencies, and nothing that the zones divide between them.
+OF_CONTROL = AT_ANY_TIME | {Metric.LATENCY_MEAN}
+
 # One event, or a full count: they have an error of timing, none of sampling, so chance cannot refute them.
 NO_SAMPLING = frozenset({Metric.TIME_TO_DETECT, Metric.TIME_TO_RECOVER, Metric.REQUESTS_FAILED})
 
@@ -82,6 +88,7 @@ class Hypothesis:
     phase: Phase | None = Phase.FAULT  # None for metrics of the whole run
     step: str | None = None  # of the fault phase, where the claim is about one; `phase` is then FAULT
     relative_to_steady: bool = False
+    control_zone: str | None = None  # relative to the same metric of this zone, in the same window
     where: str = ""  # file:line
 
     @property
@@ -90,9 +97,29 @@ class Hypothesis:
         return self.step or (self.phase or Phase.FAULT).value
 
     @property
+    def is_relative(self) -> bool:
+        """Whether the bound is a ratio: to steady, or to the control group."""
+        return self.relative_to_steady or self.control_zone is not None
+
+    @property
+    def depends_on_fault(self) -> bool:
+        """Whether it would be another claim if the fault lasted longer."""
+        return self.phase in {None, Phase.FAULT}
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether its interval is one that may be looked at while the fault phase goes on."""
+        return self.metric in AT_ANY_TIME and self.phase is Phase.FAULT and not self.is_relative
+
+    @property
+    def can_be_decided_early(self) -> bool:
+        """Whether the run can know the answer before the fault phase ends."""
+        return self.is_sequential or (self.metric in NO_SAMPLING and self.depends_on_fault)
+
+    @property
     def unit(self) -> Unit:
         """The unit of estimate, interval and bound."""
-        return Unit.RATIO if self.relative_to_steady else UNIT_OF[self.metric]
+        return Unit.RATIO if self.is_relative else UNIT_OF[self.metric]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +140,16 @@ class ReadingHypothesis:
     phase: Phase | None = None  # None: the probe's own choice
     step: str | None = None  # the step of the run that it is about; only of the health check
     where: str = ""  # file:line
+
+    @property
+    def depends_on_fault(self) -> bool:
+        """Whether it would be another claim if the fault lasted longer: a probe of the whole record reads it all."""
+        return self.phase in {None, Phase.FAULT}
+
+    @property
+    def can_be_decided_early(self) -> bool:
+        """Never: the probe looks once, when the load has ended."""
+        return False
 
 
 Claim = Hypothesis | ReadingHypothesis
@@ -154,4 +191,13 @@ class AlarmStopCondition:
     where: str = ""
 
 
-StopWhen = StopCondition | ProbeStopCondition | AlarmStopCondition
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimStopCondition:
+    """End the run early when *claim* is refuted, however often that is looked at."""
+
+    text: str
+    claim: Hypothesis
+    where: str = ""
+
+
+StopWhen = StopCondition | ProbeStopCondition | AlarmStopCondition | ClaimStopCondition

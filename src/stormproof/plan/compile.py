@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormproof.errors import FaultError
 from stormproof.plan.closing import closing_probes
+from stormproof.record.events import DECIDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ NOTE = (
     "and no verdict: the hypotheses below are judged by `stormproof run` only. If it is killed, "
     "`stormproof undo` on the ledger named in `configuration` takes the faults back."
 )
+
+NOTE_UNTIL = "Nobody decides anything under `chaos run`, so the fault lasts as long as it may."
 
 # Where the activities write what must be undone and what happened; `stormproof run` sets both variables.
 _PATHS = {
@@ -95,7 +98,8 @@ def _method(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: 
     method = [_hold("steady", experiment.timeline.steady_s)]
     if experiment.steps:
         return [*method, *_stepped(experiment, resolved, noop=noop)]
-    return [*method, *_injects(resolved, noop=noop), _hold("fault", experiment.timeline.fault_s)]
+    until = DECIDED if experiment.timeline.until_decided else None
+    return [*method, *_injects(resolved, noop=noop), _hold("fault", experiment.timeline.fault_s, until=until)]
 
 
 def _stepped(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noop: bool) -> list[dict[str, Any]]:
@@ -131,9 +135,10 @@ def _undo(fault: ResolvedFault) -> dict[str, Any]:
     return _activity("action", f"undo-{fault.fault_id}", fault.module, "undo", {"fault_id": fault.fault_id})
 
 
-def _hold(phase: str, seconds: float) -> dict[str, Any]:
+def _hold(phase: str, seconds: float, *, until: str | None = None) -> dict[str, Any]:
     """An action that waits; not a pause, because an interruption waits for a pause to end."""
-    return _activity("action", f"hold-{phase}", "stormproof.faults.hold", "hold", {"phase": phase, "seconds": seconds})
+    arguments = {"phase": phase, "seconds": seconds, **({"until": until} if until else {})}
+    return _activity("action", f"hold-{phase}", "stormproof.faults.hold", "hold", arguments)
 
 
 def _activity(kind: str, name: str, module: str, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -148,19 +153,29 @@ def _extension(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noo
     return {
         "name": EXTENSION,
         "schema_version": experiment.schema_version,
-        "note": NOTE,
+        "note": f"{NOTE} {NOTE_UNTIL}" if experiment.timeline.until_decided else NOTE,
         "slug": experiment.slug,
         "seed": seed,
         "noop": noop,
         "load": load,
-        "timeline": asdict(experiment.timeline),
+        "timeline": _timeline(experiment),
         **({"steps": _steps(experiment)} if experiment.steps else {}),
         "hypotheses": [hypothesis.text for hypothesis in experiment.hypotheses],
         **({"closing_probes": dict(probes)} if (probes := closing_probes(experiment)) else {}),
+        **({"control": {"zone": experiment.control_zone}} if experiment.control_zone else {}),
         "stop_when": [condition.text for condition in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "reliability": list(experiment.reliability),
         "faults": [_told(fault) for fault in resolved],
+    }
+
+
+def _timeline(experiment: Experiment) -> dict[str, Any]:
+    timeline = experiment.timeline
+    seconds = {"steady_s": timeline.steady_s, "fault_s": timeline.fault_s, "recovery_s": timeline.recovery_s}
+    return {
+        **seconds,
+        **({"fault_until": DECIDED, "fault_min_s": timeline.fault_min_s} if timeline.until_decided else {}),
     }
 
 

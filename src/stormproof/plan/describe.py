@@ -9,7 +9,7 @@ from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, Readin
 from stormproof.plan.closing import closing_probes
 from stormproof.plan.power import Power, by_chance, is_undecidable, power_of
 from stormproof.plan.resolve import check_limits, most_at_once
-from stormproof.spec.hypothesis import format_hypothesis, format_stop_condition
+from stormproof.spec.hypothesis_text import format_hypothesis, format_stop_condition
 from stormproof.spec.quantity import format_duration, format_rate, format_share
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
             {"phase": str(phase), "seconds": seconds, "requests_expected": _expected(experiment, seconds)}
             for phase, seconds in phases.items()
         ],
+        "fault_ends": _fault_ends(experiment),
         "steps": [
             {
                 "name": step.name,
@@ -67,12 +68,27 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         ],
         "faults": [_fault(fault) for fault in resolved],
         "hypotheses": [_claim(one, experiment, stretches) for one in experiment.hypotheses],
+        "control": {"zone": experiment.control_zone} if experiment.control_zone else None,
         "closing_probes": list(closing_probes(experiment)),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "faults_at_once": len(most_at_once(experiment, resolved)),
         "targets": sorted({target for fault in resolved for target in fault.targets}),
         "reliability": list(experiment.reliability),
+    }
+
+
+def _fault_ends(experiment: Experiment) -> dict[str, Any]:
+    """When the fault is taken back: after its time, or earlier, and which claims stand in the way of that."""
+    if not experiment.timeline.until_decided:
+        return {"until_decided": False}
+    about = [one for one in experiment.hypotheses if one.depends_on_fault]
+    late = [one.text for one in about if not one.can_be_decided_early]
+    return {
+        "until_decided": True,
+        "at_least_s": experiment.timeline.fault_min_s,
+        "at_most_s": experiment.timeline.fault_s,
+        "not_before_its_end": late,
     }
 
 
@@ -104,6 +120,7 @@ def describe_text(plan: dict[str, Any]) -> str:
             f"invalid below {format_share(load['delivered_share_min'])} sent"
         ),
         "  timeline  " + " → ".join(_phase_text(row) for row in plan["timeline"]),
+        *_until_decided(plan["fault_ends"]),
         *(f"  step      {_step_text(row)}" for row in plan["steps"]),
         "",
         "would be touched, and how it is undone:",
@@ -123,6 +140,8 @@ def describe_text(plan: dict[str, Any]) -> str:
         "",
         "would be judged:",
     ]
+    if plan["control"]:
+        lines.append(f"  control: the requests that zone {plan['control']['zone']} answers, in the same seconds")
     for claim in plan["hypotheses"]:
         lines += [f"  {claim['claim']}", f"    {claim['note']}"] if claim["note"] else [f"  {claim['claim']}"]
     if undecided := sum(not claim["can_be_decided"] for claim in plan["hypotheses"]):
@@ -131,6 +150,21 @@ def describe_text(plan: dict[str, Any]) -> str:
     if plan["stop_when"]:
         lines += ["", "would end the run early:", *(f"  {text}" for text in plan["stop_when"])]
     return "\n".join(lines)
+
+
+def _until_decided(ends: dict[str, Any]) -> list[str]:
+    if not ends["until_decided"]:
+        return []
+    most = format_duration(ends["at_most_s"])
+    late = ends["not_before_its_end"]
+    if late:
+        why = f"{len(late)} claim(s) can only be decided at its end: {'; '.join(late)}"
+        return [f"  until     decided, but the fault will last its {most}: {why}"]
+    least = format_duration(ends["at_least_s"])
+    return [
+        f"  until     decided: the fault lasts {least} to {most}, and ends once every claim about it is decided",
+        "            (to be looked at all along, a claim needs about a third more requests than is said below)",
+    ]
 
 
 def _step_text(row: dict[str, Any]) -> str:

@@ -48,6 +48,8 @@ def power_of(
     base = Power(requests_needed=needed, seconds_needed=seconds, warning=warning)
     if rate_per_s is None or warning:
         return base
+    if hypothesis.control_zone is not None:  # how the balancer divides the requests is not known beforehand
+        return base
     n = [round(rate_per_s * one) for one in about]
     tail = TAIL / max(1, claims_by_chance)
     if hypothesis.relative_to_steady:
@@ -79,13 +81,13 @@ def requests_needed(hypothesis: Hypothesis) -> int | None:
     if hypothesis.metric is Metric.LATENCY_QUANTILE:
         quantile = hypothesis.quantile or 0.5
         return _run_length(max(quantile, 1 - quantile))
-    bad_share = None if hypothesis.relative_to_steady else _bad_share(hypothesis)
+    bad_share = None if hypothesis.is_relative else _bad_share(hypothesis)
     return None if bad_share is None else _run_length(1 - bad_share)
 
 
 def is_undecidable(hypothesis: Hypothesis) -> bool:
     """Whether no number of requests can make the claim held: a share bound of exactly all or none."""
-    if hypothesis.relative_to_steady:
+    if hypothesis.is_relative:
         return False
     all_good = hypothesis.metric is Metric.AVAILABILITY and hypothesis.op is Op.GE and hypothesis.bound >= 1
     none_bad = hypothesis.metric is Metric.ERROR_RATE and hypothesis.op is Op.LE and hypothesis.bound <= 0
@@ -104,7 +106,7 @@ def _bad_share(hypothesis: Hypothesis) -> float | None:
 
 
 def _needs_blocks(hypothesis: Hypothesis) -> bool:
-    return hypothesis.relative_to_steady or hypothesis.metric in {Metric.LATENCY_MEAN, Metric.THROUGHPUT}
+    return hypothesis.is_relative or hypothesis.metric in {Metric.LATENCY_MEAN, Metric.THROUGHPUT}
 
 
 def _seconds_needed(hypothesis: Hypothesis, needed: int | None, rate_per_s: float | None) -> float | None:
@@ -123,7 +125,7 @@ def _warning(
 ) -> str:
     """Why the claim would be inconclusive, or could not hold, whatever the workload does."""
     at_least = hypothesis.metric is Metric.THROUGHPUT and hypothesis.op in (Op.GE, Op.GT)
-    if at_least and not hypothesis.relative_to_steady and rate_per_s is not None and hypothesis.bound > rate_per_s:
+    if at_least and not hypothesis.is_relative and rate_per_s is not None and hypothesis.bound > rate_per_s:
         return f"CANNOT HOLD: only {rate_per_s:g}/s are offered"
     shortest_s = min(about_s)
     if needed is not None and rate_per_s is not None and round(rate_per_s * shortest_s) < needed:

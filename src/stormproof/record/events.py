@@ -22,6 +22,7 @@ FAULT_UNDOING = "fault.undoing"  # fault_id, kind, at
 FAULT_UNDONE = "fault.undone"  # fault_id, kind, at
 FAULT_GONE = "fault.gone"  # fault_id, kind, at, evidence
 FAULT_NOT_GONE = "fault.not_gone"  # fault_id, kind, reason
+DECIDED = "decided"  # at, reason, claims; the player ends the fault when it reads this
 ABORT = "abort"  # reason, by: person | stop_when | limit | failure
 LOAD_STOPPED = "load.stopped"  # per worker: offered, sent, completed, lateness_ms_p99, …
 PROBE_READ = "probe.read"  # probe

@@ -108,8 +108,9 @@ def read_samples(run: RunDirectory) -> pd.DataFrame:
 
 def raw_batches(rows: Path, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """A raw part, at most *batch_rows* at a time. A last row that was cut off in the middle is left out."""
-    worker, texts = read_names(_names_of(rows))
+    # Its length first: a worker that is still writing rows names a text before the first row that uses it.
     left = rows.stat().st_size // ROW.size
+    worker, texts = read_names(_names_of(rows))
     with rows.open("rb") as file:
         while left > 0:
             raw = np.fromfile(file, dtype=RAW_ROW, count=min(batch_rows, left))

@@ -193,6 +193,7 @@ _TELL: dict[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
         lambda event: f"{event.get('probe', 'a probe')} saw nothing: {event.get('reason', 'no reason given')}",
         "trouble",
     ),
+    names.DECIDED: (lambda event: f"the fault may end: {event.get('reason', 'no reason given')}", "phase"),
     names.ABORT: (_abort, "trouble"),
     names.LOAD_STOPPED: (_load_stopped, ""),
     names.RUN_ENDED: (_ended, ""),

@@ -28,6 +28,7 @@ from stormproof.record.arrivals import collect_arrivals
 from stormproof.record.layout import RunDirectory
 from stormproof.run.children import Child
 from stormproof.run.closing import ask_closing_probes
+from stormproof.run.deciding import Decisions
 from stormproof.run.follow import Follower
 from stormproof.run.guard import LEASE_S, Guard
 from stormproof.run.interrupt import Interrupts
@@ -56,6 +57,9 @@ class _State:
     felt: dict[str, float] = field(default_factory=dict)  # fault_id → last good look
     gone: dict[str, float] = field(default_factory=dict)
     end: str | None = None  # why the run is to end before its time, once something says so
+    is_undoing: bool = False  # the fault phase is as good as over
+    is_decided: bool = False  # every claim that depends on the fault; the player has been told
+    blind: bool = False  # nobody looks at the claims any more
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Conductor:
     _load: LoadDriver | None = None
     _guard: Guard | None = None
     _live: LiveSli = field(init=False)
+    _decisions: Decisions = field(init=False)
     _follower: Follower = field(init=False)
     _log_offsets: dict[str, int] = field(default_factory=dict)
     _started_s: float = 0.0  # monotonic
@@ -84,6 +89,7 @@ class Conductor:
     def __post_init__(self) -> None:
         self._live = LiveSli(self.experiment.load.workers)
         self._follower = Follower(self.run.events)
+        self._decisions = Decisions(experiment=self.experiment, run=self.run, live=self._live)
 
     def conduct(self) -> bool:
         """Play the run to whatever end it comes to; whether everything that was broken has been undone."""
@@ -114,6 +120,7 @@ class Conductor:
             process_environment=self.process_environment,
             alarms=alarm_names(self.experiment.stop_when),
         )
+        self._decisions.start()
         load, timeline = self.experiment.load, self.experiment.timeline
         self._load = LoadDriver(
             LoadPlan(
@@ -171,7 +178,7 @@ class Conductor:
             return self._abort(f"limits.duration of {self.experiment.limits.duration_s:g} s reached", by="limit")
         if reason := switch.thrown():
             return self._abort(reason, by="person")
-        if reason := stops.breached(now):
+        if reason := stops.breached(now) or self._decide():
             return self._abort(reason, by="stop_when")
         if self._load is not None and (failure := self._load.failure()):
             return self._abort(f"the load generator died: {failure}", by="failure")
@@ -194,6 +201,25 @@ class Conductor:
         elif self._player is not None and not self._player.running and not self._faults_gone():
             state.end = f"the player ended without completing the faults (see {self._player.log.name})"
         return False
+
+    def _decide(self) -> str | None:
+        """Say so once nothing is left to learn from the fault, which the player hears; why the run is to stop."""
+        state, decisions = self._state, self._decisions
+        began_s = min(state.felt.values()) if state.phase == "fault" and not state.is_undoing else None
+        decisions.fault_began_s = began_s
+        if decisions.failure and not state.blind:
+            state.blind = True
+            self.progress.say(f"BLIND    the fault lasts as long as it may: {decisions.failure}")
+        if began_s is None:
+            return None
+        if decisions.decided is not None and not state.is_decided:
+            state.is_decided = True
+            at, at_most_s = time.time(), self.experiment.timeline.fault_s
+            claims = [{"claim": one.claim, "verdict": one.outcome, "said": one.said} for one in decisions.decided]
+            reason = f"every claim is decided {at - began_s:.1f} s after the onset, of at most {at_most_s:g} s"
+            self._event(events.DECIDED, at=at, reason=reason, claims=claims)
+            self.progress.say(f"decided  {reason}")
+        return decisions.stop
 
     def _wanted(self) -> set[str]:
         """The ids that events must tell of: every fault, or every part of one that is made of others."""
@@ -245,6 +271,7 @@ class Conductor:
         elif name in (events.FAULT_NOT_FELT, events.FAULT_FAILED):
             state.end = f"{row['fault_id']} was not felt: {row['reason']}"
         elif name == events.FAULT_UNDOING:
+            state.is_undoing = True
             self.progress.say(f"undo     {row['fault_id']}")
         elif name == events.FAULT_GONE:
             state.gone[row["fault_id"]] = float(row["at"])
@@ -273,6 +300,7 @@ class Conductor:
         """
         if self._guard is not None:
             self._guard.beat(FINISH_LEASE_S)
+        self._decisions.close()
         undone = self._undo()
         if self._guard is not None:
             if undone:

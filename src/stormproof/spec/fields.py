@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from stormproof.spec.quantity import Duration, PositiveDuration, Rate, Share
 
 MAX_FAULTS = 8
 MAX_HYPOTHESES = 50
 MAX_STEPS = 12
+FAULT_MIN_S = 5.0  # before, the workload can hardly have shown the fault, nor got over it
+# How pydantic's errors call the two ways to say one thing; no key of a file has brackets.
+OF_ONE, OF_SEVERAL = "(one value)", "(a mapping)"
 
 _Line = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=400, pattern=r"^[^\n\r]*\S[^\n\r]*$")]
 _Text = Annotated[str, StringConstraints(strict=True, max_length=4000)]
@@ -47,11 +50,34 @@ class LoadFields(_Section):
     warmup: Duration = Field(default=2.0, description="Load before the steady phase opens; in no phase.")
 
 
+class FaultSpanFields(_Section):
+    """A fault phase that ends when there is nothing left to learn from it."""
+
+    at_most: PositiveDuration = Field(description="The longest that the fault is in force.")
+    at_least: PositiveDuration = Field(
+        default=FAULT_MIN_S,
+        description="The shortest: long enough to hold what comes and goes, such as bursts of errors.",
+    )
+    until: Literal["decided"] = Field(
+        description="The fault ends once every claim that depends on it is decided: see until-decided below."
+    )
+
+
+def _how_said(value: object) -> str:
+    return OF_SEVERAL if isinstance(value, dict | FaultSpanFields) else OF_ONE
+
+
+# Said by one duration, or by a mapping; told apart by looks, so that an error is about the one that was meant.
+FaultSpan = Annotated[
+    Annotated[PositiveDuration, Tag(OF_ONE)] | Annotated[FaultSpanFields, Tag(OF_SEVERAL)], Discriminator(_how_said)
+]
+
+
 class TimelineFields(_Section):
     """How long each phase is meant to last."""
 
     steady: PositiveDuration = Field(description="Before the fault: what is normal.")
-    fault: PositiveDuration | None = Field(
+    fault: FaultSpan | None = Field(
         default=None,
         description="From when the fault is felt until it is taken back; not with `steps`.",
     )
@@ -66,6 +92,12 @@ class StepFields(_Section):
     faults: list[dict[str, Any]] = Field(
         min_length=1, max_length=MAX_FAULTS, description="What breaks in it, in this order; undone in the reverse one."
     )
+
+
+class ControlFields(_Section):
+    """Whom the fault is not to reach: what claims `x control` compare with."""
+
+    zone: _Word = Field(description="The requests that this zone answers: what `x control` in a claim compares with.")
 
 
 class LimitsFields(_Section):
@@ -117,6 +149,7 @@ class ExperimentFields(_Section):
         max_length=MAX_HYPOTHESES,
         description="Ends the run early: docs/reference/hypotheses.md#stop-conditions.",
     )
+    control: ControlFields | None = Field(default=None, description="A group that the fault is not to reach.")
     limits: LimitsFields = Field(default_factory=LimitsFields)
 
 

@@ -2,10 +2,11 @@
 
 ::
 
-    hypothesis: <metric> [of <endpoint>] [in zone <z>] [during <phase>] <op> <bound> [x steady]
+    hypothesis: <metric> [of <endpoint>] [in zone <z>] [during <phase>] <op> <bound> [x steady|x control]
     stop:       <metric> <op> <bound> for <duration>
                 healthy targets <op> <count> for <duration>
                 alarm "<name>" [for <duration>]
+                <hypothesis> refuted
 
 The metrics and what each may be followed by are the table in `hypothesis_forms`; claims about what a closing probe
 read are productions of their own (`reading_forms`, `reading_hypothesis`). The language is strict: one way to say each
@@ -22,25 +23,24 @@ from typing import TYPE_CHECKING, NoReturn
 
 from stormproof.errors import HypothesisError, InputError
 from stormproof.model.hypothesis import (
+    OF_CONTROL,
     UNIT_OF,
     WHOLE_RUN,
     AlarmStopCondition,
     Claim,
+    ClaimStopCondition,
     Hypothesis,
     Metric,
     Op,
     Phase,
     ProbeStopCondition,
-    ReadingHypothesis,
     StopCondition,
     StopWhen,
     Unit,
 )
 from stormproof.spec.hypothesis_forms import ALARM_EXAMPLE, FORMS, PROBE_FORMS, UNIT_TEXT, Form, Qualifier
+from stormproof.spec.hypothesis_text import CONTROL, PLAIN_NAME, REFUTED, STEADY, format_bound
 from stormproof.spec.quantity import (
-    format_duration,
-    format_rate,
-    format_share,
     parse_count,
     parse_duration,
     parse_milliseconds,
@@ -48,7 +48,7 @@ from stormproof.spec.quantity import (
     parse_share,
 )
 from stormproof.spec.reading_forms import STARTS
-from stormproof.spec.reading_hypothesis import format_reading, parse_reading
+from stormproof.spec.reading_hypothesis import parse_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,6 @@ MAX_ALARM_NAME = 255  # CloudWatch's own
 _TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*")|('[^']*')|(<=|>=|==|!=|<|>|=|≤|≥)|([{}])|([^\s<>=≤≥{}"']+))""")
 _PERCENTILE = re.compile(r"p([0-9]{1,3}(?:\.[0-9]{1,6})?)")
 _RATIO = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,18})?)x")
-_PLAIN_ENDPOINT = re.compile(r"[^\s<>=≤≥{}\"'\\]+")
 
 _OTHER_STOP_FORMS = (*(form.words[0] for form in PROBE_FORMS), "alarm")
 _ORDER = "each once, in this order: of <endpoint>, in zone <z>, during <phase>"
@@ -84,16 +83,18 @@ class _Token:
     quoted: bool = False
 
 
-def parse_hypothesis(text: str, *, where: str = "", steps: Sequence[str] = ()) -> Claim:
+def parse_hypothesis(text: str, *, where: str = "", steps: Sequence[str] = (), control: str | None = None) -> Claim:
     """The claim that *text* makes; *where* is its `file:line`, *steps* what `during` may name beside the phases.
+
+    *control* is the zone that `x control` compares with; None where there is none.
 
     Raises `HypothesisError`.
     """
     parser = Cursor(text, where)
-    return parse_reading(parser, steps) if parser.peek() in STARTS else _parse_metric(parser, steps)
+    return parse_reading(parser, steps) if parser.peek() in STARTS else _parse_metric(parser, steps, control)
 
 
-def _parse_metric(parser: Cursor, steps: Sequence[str]) -> Hypothesis:
+def _parse_metric(parser: Cursor, steps: Sequence[str], control: str | None = None) -> Hypothesis:
     form, quantile = parser.metric(FORMS, beside=STARTS)
     endpoint = parser.qualifier("of", form.endpoint, form, lambda: parser.name("an endpoint"))
     zone = parser.qualifier("in", form.zone, form, parser.zone)
@@ -103,13 +104,16 @@ def _parse_metric(parser: Cursor, steps: Sequence[str]) -> Hypothesis:
         parser.unexpected(f"`of <endpoint>` or `in zone <zone>` after `{form.name}`", ["of", "in"], hint=hint)
     op = parser.op()
     start = parser.position
-    bound, relative = parser.bound(form)
+    bound, beside = parser.bound(form)
     parser.end()
+    relative = beside == STEADY
+    if beside == CONTROL:
+        _check_control(parser, start, form, zone, control)
     step = phase if phase in steps else None
     when = None if form.metric in WHOLE_RUN else Phase(phase) if phase and step is None else Phase.FAULT
     if relative and when is Phase.STEADY:
         parser.fail(start, "an absolute bound", "`x steady`", hint="steady compared with itself is always 1x")
-    parser.refuse_empty_claims(start, op, bound, Unit.RATIO if relative else UNIT_OF[form.metric])
+    parser.refuse_empty_claims(start, op, bound, Unit.RATIO if beside else UNIT_OF[form.metric])
     return Hypothesis(
         text=parser.text,
         metric=form.metric,
@@ -121,8 +125,21 @@ def _parse_metric(parser: Cursor, steps: Sequence[str]) -> Hypothesis:
         phase=when,
         step=step,
         relative_to_steady=relative,
+        control_zone=control if beside == CONTROL else None,
         where=parser.where,
     )
+
+
+def _check_control(parser: Cursor, start: int, form: Form, zone: str | None, control: str | None) -> None:
+    """Refuse a comparison with the control group that means nothing."""
+    if control is None:
+        parser.fail(start, "a bound, or `x steady`", "`x control`", hint="a spec names its control: {zone: c}")
+    if form.metric not in OF_CONTROL:
+        parser.fail(start, "`x control` with availability, error rate or a latency", f"`{form.name}`")
+    if zone is None or zone == control:
+        got = "no zone" if zone is None else f"zone {zone}, which is the control"
+        hint = f"for example: {form.name.replace('NN', '99')} in zone a during fault <= 1.5x control"
+        parser.fail(start, "`in zone <z>`, the group that the fault is to reach", got, hint=hint)
 
 
 def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
@@ -150,6 +167,8 @@ def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
                 for_s=probe_s,
                 where=where,
             )
+    if parser.tokens[-1].text == REFUTED and not parser.tokens[-1].quoted:
+        return _parse_claim_to_stop(parser, text, where)
     form, quantile = parser.metric([form for form in FORMS if form.stop], beside=_OTHER_STOP_FORMS)
     op, bound = parser.absolute_bound(UNIT_OF[form.metric])
     for_s = parser.lasting()
@@ -157,45 +176,14 @@ def parse_stop_condition(text: str, *, where: str = "") -> StopWhen:
     return StopCondition(text=text, metric=form.metric, op=op, bound=bound, for_s=for_s, quantile=quantile, where=where)
 
 
-def format_hypothesis(hypothesis: Claim) -> str:
-    """The canonical text: parsed again it makes the same claim."""
-    if isinstance(hypothesis, ReadingHypothesis):
-        return format_reading(hypothesis)
-    parts = [_metric_text(hypothesis.metric, hypothesis.quantile)]
-    if hypothesis.endpoint is not None:
-        parts.append(f"of {_quote(hypothesis.endpoint)}")
-    if hypothesis.zone is not None:
-        parts.append(f"in zone {_quote(hypothesis.zone)}")
-    if hypothesis.phase is not None:
-        parts.append(f"during {hypothesis.window}")
-    parts += [hypothesis.op, format_bound(hypothesis.bound, hypothesis.unit)]
-    return " ".join(parts)
-
-
-def format_stop_condition(condition: StopWhen) -> str:
-    """The canonical text of a stop condition."""
-    if isinstance(condition, AlarmStopCondition):
-        name = condition.alarm.replace("\\", "\\\\").replace('"', '\\"')
-        return f'alarm "{name}"' + (f" for {format_duration(condition.for_s)}" if condition.for_s else "")
-    if isinstance(condition, ProbeStopCondition):
-        subject, unit = condition.quantity, Unit.COUNT
-    else:
-        subject, unit = _metric_text(condition.metric, condition.quantile), UNIT_OF[condition.metric]
-    return f"{subject} {condition.op} {format_bound(condition.bound, unit)} for {format_duration(condition.for_s)}"
-
-
-def format_bound(bound: float, unit: Unit) -> str:
-    """*bound*, which is in *unit*, as the language writes it: `99.5%`, `500ms`, `140/s`, `2x steady`."""
-    if unit is Unit.SHARE:
-        return format_share(bound)
-    if unit is Unit.MILLISECONDS:
-        exact = Decimal(repr(float(bound)))
-        return f"{_number(exact)}ms" if exact < 1000 else f"{_number(exact / 1000)}s"
-    if unit is Unit.SECONDS:
-        return format_duration(bound)
-    if unit is Unit.PER_SECOND:
-        return format_rate(bound)
-    return f"{_number(bound)}x steady" if unit is Unit.RATIO else _number(bound)
+def _parse_claim_to_stop(parser: Cursor, text: str, where: str) -> ClaimStopCondition:
+    """`<claim> refuted`: a claim that may be looked at while the fault lasts."""
+    parser.tokens.pop()
+    claim = _parse_metric(parser, ())
+    if not (claim.is_sequential or claim.metric is Metric.REQUESTS_FAILED) or claim.phase is not Phase.FAULT:
+        expected = "an absolute claim about availability, error rate, pNN latency or requests failed during fault"
+        parser.fail(0, expected, claim.text, hint="others are not known before the phase has ended")
+    return ClaimStopCondition(text=text, claim=claim, where=where)
 
 
 class Cursor:
@@ -293,7 +281,7 @@ class Cursor:
         if self.position >= len(self.tokens):
             self.fail(self.position, what, "the end of the text")
         token = self.tokens[self.position]
-        is_plain = bool(_PLAIN_ENDPOINT.fullmatch(token.text)) and token.text not in {"in", "during", "of"}
+        is_plain = bool(PLAIN_NAME.fullmatch(token.text)) and token.text not in {"in", "during", "of"}
         if not token.text or not (token.quoted or is_plain):
             self.fail(self.position, what, f"`{token.text}`", hint='quote it if it is a name: "…"')
         self.position += 1
@@ -326,27 +314,28 @@ class Cursor:
         self.position += 1
         return Op(word)
 
-    def bound(self, form: Form) -> tuple[float, bool]:
-        """The bound in the form's unit, or the ratio and True for `2x steady`."""
+    def bound(self, form: Form) -> tuple[float, str]:
+        """The bound in the form's unit and "", or the ratio and what it is relative to, for `2x steady`."""
         word = self.peek() or ""
         following = [token.text for token in self.tokens[self.position + 1 : self.position + 3]]
         ratio = _RATIO.fullmatch(word)
         spaced = _RATIO.fullmatch(f"{word}x") if following[:1] == ["x"] else None
         found = ratio or spaced
         if found is None:
-            return self.quantity(_PARSE[UNIT_OF[form.metric]]), False
+            return self.quantity(_PARSE[UNIT_OF[form.metric]]), ""
         if not form.relative:
             self.fail(self.position, UNIT_TEXT[UNIT_OF[form.metric]], f"`{word}`", hint="it has no steady value")
         self.position += 1 if ratio else 2
-        self.word("steady")
-        return float(found[1]), True
+        beside = CONTROL if self.peek() == CONTROL else STEADY
+        self.word(beside)
+        return float(found[1]), beside
 
     def absolute_bound(self, unit: Unit) -> tuple[Op, float]:
         """A comparison with a bound in *unit*, never with steady."""
         op = self.op()
         start = self.position
         following = [token.text for token in self.tokens[start + 1 : start + 3]]
-        if "steady" in following or (self.peek() or "").endswith("x"):
+        if {STEADY, CONTROL} & {*following} or (self.peek() or "").endswith("x"):
             self.fail(start, "an absolute bound", "`x steady`", hint="stop conditions act before steady is known")
         bound = self.quantity(_PARSE[unit])
         self.refuse_empty_claims(start, op, bound, unit)
@@ -404,24 +393,3 @@ class Cursor:
         if always or never:
             got = f"`{op} {format_bound(bound, unit)}`, which is {'always' if always else 'never'} true"
             self.fail(position, "a bound that could be met and could be missed", got)
-
-
-def _metric_text(metric: Metric, quantile: float | None) -> str:
-    if metric is Metric.LATENCY_QUANTILE:
-        assert quantile is not None, "a latency quantile without a quantile was built by hand"
-        return f"p{_number(Decimal(repr(quantile)) * 100)} latency"
-    return str(metric)
-
-
-def _number(value: float | Decimal) -> str:
-    """Digits without an exponent and without trailing zeros."""
-    text = f"{Decimal(repr(value)) if isinstance(value, float) else value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _quote(name: str) -> str:
-    is_plain = bool(_PLAIN_ENDPOINT.fullmatch(name)) and name not in {"in", "during", "of"}
-    if is_plain:
-        return name
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from stormproof.model.hypothesis import UNIT_OF, Metric, Unit
+from stormproof.model.hypothesis import OF_CONTROL, UNIT_OF, Metric, Unit
 
 
 class Qualifier(enum.StrEnum):
@@ -133,6 +133,8 @@ PROBE_FORMS: tuple[ProbeForm, ...] = (
 )
 
 ALARM_FORM = 'alarm "<name>" [for <duration>]'
+CLAIM_FORM = "<hypothesis> refuted"
+CLAIM_EXAMPLE = "availability during fault >= 99% refuted"
 ALARM_EXAMPLE = 'alarm "checkout-5xx" for 10s'
 
 
@@ -156,7 +158,8 @@ def hypothesis_table() -> str:
     ]
     for form in FORMS:
         phase = "fault, if not said" if form.phase is Qualifier.OPTIONAL else form.phase
-        bound = UNIT_TEXT[UNIT_OF[form.metric]] + ("; or `2x steady`" if form.relative else "")
+        ratio = " or `2x control`" if form.metric in OF_CONTROL else ""
+        bound = UNIT_TEXT[UNIT_OF[form.metric]] + (f"; or `2x steady`{ratio}" if form.relative else "")
         cells = (f"`{form.name}`", form.endpoint, form.zone, phase, bound, form.meaning, f"`{form.example}`")
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
@@ -174,5 +177,9 @@ def stop_table() -> str:
     for probe in PROBE_FORMS:
         bound = UNIT_TEXT[Unit.COUNT]
         rows.append(f"| `{probe.name}`: {probe.meaning} | {bound} | the probe `{probe.probe}` | `{probe.example}` |")
+    rows.append(
+        f"| `{CLAIM_FORM}`: availability, error rate, pNN latency or requests failed, during fault | the claim's | "
+        f"the samples, twice a second | `{CLAIM_EXAMPLE}` |"
+    )
     rows.append(f"| `{ALARM_FORM}` | none: it is in state ALARM | CloudWatch, once a second | `{ALARM_EXAMPLE}` |")
     return "\n".join(rows) + "\n"

@@ -27,9 +27,9 @@ from stormproof.model.experiment import (
     Step,
     Timeline,
 )
-from stormproof.model.hypothesis import Claim, Phase, ReadingHypothesis
+from stormproof.model.hypothesis import Claim, ClaimStopCondition, Hypothesis, Phase, ReadingHypothesis
 from stormproof.spec.document import Document, Location, dotted, read_document
-from stormproof.spec.fields import ELSEWHERE, ExperimentFields
+from stormproof.spec.fields import ELSEWHERE, FAULT_MIN_S, ExperimentFields, FaultSpanFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
 from stormproof.spec.override import apply_overrides
 from stormproof.spec.quantity import format_duration, parse_duration
@@ -108,6 +108,8 @@ def experiment_from(
     fields = validate(ExperimentFields, document.value, document, elsewhere=ELSEWHERE)
     _check_reliability(fields.reliability, document)
     steps = _steps(fields, document, catalogue)
+    span = fields.timeline.fault
+    control = fields.control.zone if fields.control else None
     experiment = Experiment(
         slug=slug_of(Path(document.file)),
         title=fields.title.strip(),
@@ -115,15 +117,21 @@ def experiment_from(
         load=_load(fields, document, check_files=check_files),
         timeline=Timeline(
             steady_s=fields.timeline.steady,
-            fault_s=fields.timeline.fault or sum(step.duration_s for step in steps),
+            fault_s=(span.at_most if isinstance(span, FaultSpanFields) else span)
+            or sum(step.duration_s for step in steps),
             recovery_s=fields.timeline.recovery,
+            until_decided=isinstance(span, FaultSpanFields),
+            fault_min_s=span.at_least if isinstance(span, FaultSpanFields) else 0.0,
         ),
         faults=tuple(fault for step in steps for fault in step.faults)
         or _faults(fields.faults or [], ("faults",), document, catalogue),
         steps=steps,
         hypotheses=tuple(
             parse_hypothesis(
-                text, where=document.where(("hypotheses", index)), steps=tuple(step.name for step in steps)
+                text,
+                where=document.where(("hypotheses", index)),
+                steps=tuple(step.name for step in steps),
+                control=control,
             )
             for index, text in enumerate(fields.hypotheses)
         ),
@@ -139,11 +147,14 @@ def experiment_from(
         ),
         reliability=tuple(fields.reliability),
         tags=tuple(fields.tags),
+        control_zone=control,
         path=document.file,
         schema_version=fields.schema_version,
     )
     experiment = replace(experiment, hypotheses=_whose_clients(experiment, document))
     _check_together(experiment, document)
+    _check_early_end(experiment, document)
+    _check_control(experiment, document)
     return experiment
 
 
@@ -344,6 +355,47 @@ def _check_together(experiment: Experiment, document: Document) -> None:
                 got="it again",
             )
         seen.add(text)
+
+
+def _check_early_end(experiment: Experiment, document: Document) -> None:
+    """What ends when something is decided must be able to see that."""
+    claims = [
+        (("stop_when", index), one.text)
+        for index, one in enumerate(experiment.stop_when)
+        if isinstance(one, ClaimStopCondition)
+    ]
+    until: Location = ("timeline", "fault", "until")
+    asked = ([(until, "until: decided")] if experiment.timeline.until_decided else []) + claims
+    if asked and experiment.load.arrivals_per_s is None:
+        raise _wrong(
+            document,
+            asked[0][0],
+            "`load.arrivals`: only a schedule tells which requests have not ended yet",
+            f"`{asked[0][1]}` with `users`",
+        )
+    if claims and experiment.steps:
+        raise _wrong(document, claims[0][0], "a condition without a claim, as the faults come in steps", claims[0][1])
+    timeline = experiment.timeline
+    if timeline.until_decided and not FAULT_MIN_S <= timeline.fault_min_s <= timeline.fault_s:
+        at_least: Location = ("timeline", "fault", "at_least")
+        expected = f"at least {format_duration(FAULT_MIN_S)}, and no more than `at_most`"
+        raise _wrong(document, at_least, expected, format_duration(timeline.fault_min_s))
+    if timeline.until_decided and not any(one.depends_on_fault for one in experiment.hypotheses):
+        raise _wrong(document, until, "a claim that depends on the fault", "none: there is nothing to decide")
+
+
+def _check_control(experiment: Experiment, document: Document) -> None:
+    """A control group that a fault is aimed at, or that nothing is compared with, is a slip."""
+    control = experiment.control_zone
+    if control is None:
+        return
+    aimed = [fault.kind for fault in experiment.faults if fault.arguments.get("zone") == control]
+    if aimed:
+        raise _wrong(
+            document, ("control", "zone"), "a zone that no fault is aimed at", f"`{control}`, hit by {aimed[0]}"
+        )
+    if not any(isinstance(one, Hypothesis) and one.control_zone for one in experiment.hypotheses):
+        raise _wrong(document, ("control",), "a claim with `x control`", "none: nothing is compared with it")
 
 
 def _last_offset_s(experiment: Experiment) -> float:

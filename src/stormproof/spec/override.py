@@ -19,6 +19,9 @@ REFUSED = frozenset({"guardrails", "account", "region", "tags", "role"})
 # Sections that a spec may leave out, so that `--set limits.duration=2m` may begin them.
 OPTIONAL_SECTIONS = frozenset({"load", "timeline", "limits"})
 
+# What is said by one value or by several keys: `--set` may change the one way into the other.
+EITHER_WAY: frozenset[Location] = frozenset({("timeline", "fault")})
+
 _PATH = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
@@ -87,10 +90,12 @@ def _set(root: dict[str, Any], path: str, value: Any, origin: str, sections: Col
         root.setdefault(parents[0], {})
     for step in parents:
         key = _step(node, step, path, origin, addable=())
+        if (*location, key) in EITHER_WAY and not isinstance(node[key], dict):
+            node[key] = {}
         node, location = node[key], (*location, key)
     key = _step(node, last, path, origin, addable=None if parents else sections)
     present = node.get(key) if isinstance(node, dict) else node[int(key)]
-    if isinstance(present, dict | list):
+    if isinstance(present, dict | list) and (*location, key) not in EITHER_WAY:
         raise SpecError(where=origin, what=path, expected="the path of one value", got="the path of several")
     node[key] = value
     return (*location, key)

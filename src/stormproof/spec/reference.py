@@ -10,6 +10,7 @@ from pydantic import BaseModel, WithJsonSchema
 
 from stormproof.spec.fields import EnvironmentFields, ExperimentFields
 from stormproof.spec.quantity import Duration, Rate, Share, format_duration, format_rate, format_share, phrase
+from stormproof.spec.translate import models_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,9 +49,10 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         form, default = _form(info)
         key = f"{prefix}{info.alias or name}"
         yield f"| `{key}` | {form} | {default} | {info.description or ''} |"
+        of_each = "." if any(models_in(info.annotation)) else "[]."
         for item in _parts(info.annotation):
             if isinstance(item, type) and issubclass(item, BaseModel):
-                yield from _rows(item, f"{key}[].")
+                yield from _rows(item, f"{key}{of_each}")
 
 
 def _form(info: FieldInfo) -> tuple[str, str]:
@@ -61,6 +63,10 @@ def _form(info: FieldInfo) -> tuple[str, str]:
         return takes, _default(info, _WRITE[takes])
     is_list = typing.get_origin(info.annotation) is list
     bottom = list(_parts(info.annotation))
+    if any(models_in(info.annotation)):
+        one = next((part for part in bottom if isinstance(part, WithJsonSchema)), None)
+        takes = f"{(one.json_schema or {})['description']}, or the keys below" if one else "the keys below"
+        return takes, _default(info, str)
     choices = [] if is_list else [one for one in bottom if isinstance(one, str | int)]
     if choices:
         return " or ".join(f"`{choice}`" for choice in choices), _default(info, str)

@@ -31,7 +31,7 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         value = allowed if arguments.get("required") else {"anyOf": [allowed, {"type": "null"}]}
         kinds.append({"type": "object", "required": [kind], "properties": {kind: value}, "additionalProperties": False})
     definitions["StepFields"]["properties"]["faults"]["items"] = {"oneOf": kinds}
-    for optional in ("faults", "steps"):  # one or the other, and never null
+    for optional in ("faults", "steps", "control"):  # the first two one or the other; none ever null
         field = schema["properties"][optional]
         present = next(option for option in field.pop("anyOf") if option.get("type") != "null")
         schema["properties"][optional] = {**present, **{key: value for key, value in field.items() if key != "default"}}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from stormproof.errors import SpecError
 from stormproof.spec.document import Document, Location, dotted
+from stormproof.spec.fields import OF_ONE, OF_SEVERAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -67,11 +69,12 @@ def _translate(
     at: Location,
     elsewhere: Mapping[str, str],
 ) -> SpecError:
-    location = (*at, *detail["loc"])
+    inside = tuple(step for step in detail["loc"] if step not in {OF_ONE, OF_SEVERAL})
+    location = (*at, *inside)
     context: Mapping[str, Any] = detail.get("ctx", {})
     kind, hint = detail["type"], None
     if kind == "extra_forbidden":
-        known = _fields_at(model, detail["loc"][:-1])
+        known = _fields_at(model, inside[:-1])
         expected, got = "a known key", f"`{detail['loc'][-1]}`"[:80]
         key = str(detail["loc"][-1])
         hint = elsewhere[key] if key in elsewhere else nearest(key, known)
@@ -93,11 +96,20 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     """The keys that the model knows at *location*."""
     for step in location:
         info = model.model_fields.get(str(step))
-        inner = info.annotation if info else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = next(models_in(info.annotation), None) if info else None
+        if inner is None:
             return []
         model = inner
     return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that *annotation* allows, itself or as an option beside others; not those in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in {Union, UnionType, Annotated}:
+        for option in get_args(annotation):
+            yield from models_in(option)
 
 
 def _as_written(document: Document, location: Location, fallback: object) -> object:

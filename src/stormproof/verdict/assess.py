@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from stormproof.analysis.fold import FoldOver, fold_here
+from stormproof.analysis.measure import measure
 from stormproof.errors import RunDirectoryError
-from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase
+from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.arrivals import read_arrivals
 from stormproof.record.atomic import read_lines
@@ -144,7 +146,15 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     else:
         timeline, seen, recorded = from_parts(there, told, fold_over or fold_here)
     whole = whole_check(events, torn, timeline)
-    judged = judge_findings(seen, experiment.hypotheses)
+    measured_by = partial(measure, at_any_time=experiment.may_end_early)
+    judged = tuple(
+        _not_at_any_time(claim, finding, timeline) if experiment.may_end_early else finding
+        for claim, finding in zip(
+            experiment.hypotheses,
+            judge_findings(seen, experiment.hypotheses, measured_by=measured_by),
+            strict=True,
+        )
+    )
     findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
     evidence = RunEvidence(
         timeline=timeline,
@@ -163,6 +173,19 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     return replace(judgement, findings=caused)
 
 
+def _not_at_any_time(claim: Claim, finding: Finding, timeline: Timeline) -> Finding:
+    """*finding* made inconclusive where its interval would be one of a planned length, and the length was not.
+
+    `until: decided` ends a fault only when all claims can be decided at any time; a stop condition ends any.
+    """
+    ended = timeline.decided or (timeline.abort.reason if timeline.abort and timeline.abort.by == "stop_when" else None)
+    is_valid = not isinstance(claim, Hypothesis) or claim.is_sequential or claim.metric in NO_SAMPLING
+    if ended is None or is_valid or not claim.depends_on_fault or finding.outcome is Outcome.INCONCLUSIVE:
+        return finding
+    why = "the run was ended by what it measured, and this claim has no interval that is valid at any time"
+    return replace(finding, outcome=Outcome.INCONCLUSIVE, reason=f"Not decided ({why}). {finding.reason}")
+
+
 def conclude(
     hypotheses: Sequence[Claim], findings: Sequence[Finding], checks: tuple[Check, ...], timeline: Timeline
 ) -> _Judgement:
@@ -172,7 +195,7 @@ def conclude(
     outcome = merge((f.outcome for f in told), invalid=bool(failed), aborted=timeline.abort is not None)
     return _Judgement(
         outcome=outcome,
-        reasons=_reasons(outcome, told, failed, timeline.abort),
+        reasons=(*_reasons(outcome, told, failed, timeline.abort), *_ended_fault(timeline)),
         findings=told,
         confirmations=timeline.confirmations,
         checks=checks,
@@ -234,6 +257,10 @@ def _reasons(
             return (f"{many} held: the whole 95 % interval satisfies the bound{sure}.",)
         case _:
             return _claims(findings, Outcome.INCONCLUSIVE) or ("The spec claims nothing, so nothing could hold.",)
+
+
+def _ended_fault(timeline: Timeline) -> tuple[str, ...]:
+    return () if timeline.decided is None else (f"The fault was ended early: {timeline.decided.rstrip('.')}.",)
 
 
 def _claims(findings: Sequence[Finding], outcome: Outcome) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stormproof.analysis.distribution import normal_quantile
 from stormproof.analysis.estimate import ALPHA_SIDE
 from stormproof.analysis.proportion import clopper_pearson
+from stormproof.analysis.sequence import ANY_TIME, share_sequence
 from stormproof.model.hypothesis import Metric, Op, Unit
 from stormproof.model.verdict import Outcome
 
@@ -61,7 +62,7 @@ def what_would_decide(
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return "what the failures without a zone belong to would decide"
     if estimate.value is None:
-        return "a bound on the metric itself would decide" if hypothesis.relative_to_steady else ""
+        return "a bound on the metric itself would decide" if hypothesis.is_relative else ""
     if _hidden(hypothesis.bound, estimate):
         return "what the failed requests hide would decide, not more of them"
     if estimate.value == hypothesis.bound:
@@ -70,7 +71,7 @@ def what_would_decide(
     if factor is None:
         return f"not even {FACTOR_MAX} times as many requests would decide"
     n = math.ceil(estimate.n * factor)
-    each = " of each phase" if hypothesis.relative_to_steady else ""
+    each = " of each phase" if hypothesis.relative_to_steady else " of each zone" if hypothesis.control_zone else ""
     seconds = f", {math.ceil(n / rate_per_s)} s{each} at {rate_per_s:.3g}/s" if rate_per_s > 0 else ""
     return f"about {n} requests{seconds}, would decide if it stays like this"
 
@@ -91,7 +92,7 @@ def _factor(hypothesis: Hypothesis, estimate: Estimate, tail: float) -> float | 
     if value is None or low is None or high is None:
         return None
     if hypothesis.metric in _SHARES and hypothesis.unit is Unit.SHARE and not estimate.bounded_by_unknowns:
-        return _share_factor(value, estimate.n, hypothesis, tail)
+        return _share_factor(estimate, hypothesis, tail)
     # An interval shrinks with the root of n; the side that has to shrink is the one towards the bound.
     # What unknown rows could have been does not shrink: distances are from the value at their worst.
     least = value if estimate.value_least is None else estimate.value_least
@@ -103,11 +104,13 @@ def _factor(hypothesis: Hypothesis, estimate: Estimate, tail: float) -> float | 
     return max(factor, 1.0) if math.isfinite(factor) and factor <= FACTOR_MAX else None
 
 
-def _share_factor(value: float, n: int, hypothesis: Hypothesis, tail: float) -> float | None:
-    """Exact for a share: the factor at which Clopper–Pearson at the same share clears the bound, to 2 %."""
+def _share_factor(estimate: Estimate, hypothesis: Hypothesis, tail: float) -> float | None:
+    """Exact for a share: the factor at which its interval at the same share clears the bound, to 2 %."""
+    value, n = estimate.value or 0.0, estimate.n
+    interval = share_sequence if estimate.method == ANY_TIME else clopper_pearson
 
     def clears(factor: float) -> bool:
-        ends = clopper_pearson(value * n * factor, n * factor, tail=tail)
+        ends = interval(value * n * factor, n * factor, tail=tail)
         return len({satisfies(end, hypothesis.op, hypothesis.bound) for end in ends}) == 1
 
     low, high = 1.0, 2.0

@@ -35,6 +35,7 @@ class Timeline:
     not_gone: frozenset[str]  # fault_ids that somebody looked for after the undo and still saw
     onset_slack_s: float  # from the last canary that saw the first fault's target whole to the first that did not
     abort: Abort | None
+    decided: str | None  # why the fault was ended before its longest time: what the event says
     load_started: Event | None
     load_stopped: Event | None
 
@@ -85,6 +86,7 @@ def read_timeline(
         effects={fault_id: _effect(rows) for fault_id, rows in _by_fault(events).items()},
         onset_slack_s=max(0.0, float(first_felt["at"]) - _onset(first_felt)) if first_felt else 0.0,
         abort=abort,
+        decided=_reason(_first(events, names.DECIDED)),
         load_started=started,
         load_stopped=stopped,
     )
@@ -213,6 +215,10 @@ def _abort(row: Event | None) -> Abort | None:
         return None
     at_s = float(row.get("at", row["wall_s"]))
     return Abort(at_s=at_s, by=str(row.get("by", "failure")), reason=str(row.get("reason", "no reason given")))
+
+
+def _reason(row: Event | None) -> str | None:
+    return None if row is None else str(row.get("reason", "no reason given"))
 
 
 def _onset(felt: Event) -> float:

@@ -46,6 +46,7 @@ CLAIMS = (
     "share of traffic in zone a <= 1.2x steady",
     "share of traffic of /cart <= 50%",
     "share of traffic of /cart <= 1.2x steady",
+    "p50 latency in zone a <= 1.5x control",
 )
 EXACT = ("availability", "error", "throughput", "requests", "time", "share")
 
@@ -72,12 +73,13 @@ def write(folder: Path, samples: pd.DataFrame, parts: int) -> list[Path]:
     return paths
 
 
+@pytest.mark.parametrize("at_any_time", [False, True], ids=["once", "at any time"])
 @pytest.mark.parametrize("text", CLAIMS)
-def test_the_answers_are_those_of_rows_in_memory(text: str, tmp_path: Path) -> None:
+def test_the_answers_are_those_of_rows_in_memory(text: str, at_any_time: bool, tmp_path: Path) -> None:
     """Counts, shares and times exactly; latencies and their ends to a bucket."""
-    samples, claim = history(odd=not text.startswith("mean")), parse_hypothesis(text)
-    rows = measure(claim, Observations(samples=samples, windows=WINDOWS))
-    streamed = measure(claim, observe(write(tmp_path, samples, 3), WINDOWS, [claim]))
+    samples, claim = history(odd=not text.startswith("mean")), parse_hypothesis(text, control="c")
+    rows = measure(claim, Observations(samples=samples, windows=WINDOWS), at_any_time=at_any_time)
+    streamed = measure(claim, observe(write(tmp_path, samples, 3), WINDOWS, [claim]), at_any_time=at_any_time)
     # A ratio of two latencies has twice the error of one; an interval's end one bucket more.
     within = 1e-9 if text.startswith(EXACT) else 6 * ERROR_MAX
 
@@ -92,7 +94,7 @@ def test_the_answers_are_those_of_rows_in_memory(text: str, tmp_path: Path) -> N
 
 def test_the_number_of_parts_and_threads_changes_nothing(tmp_path: Path) -> None:
     """Counters merge by addition, so the answers agree to the last count."""
-    samples, claims = history(), [parse_hypothesis(text) for text in CLAIMS]
+    samples, claims = history(), [parse_hypothesis(text, control="c") for text in CLAIMS]
     found = []
     for parts, threads in ((1, 1), (5, 1), (5, 3)):
         folder = tmp_path / f"{parts}-{threads}"

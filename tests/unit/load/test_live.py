@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_a_reading_covers_the_window_and_nothing_else() -> None:
     assert second.latency_ms(0.5) == pytest.approx(20, rel=0.02)
     assert second.latency_ms(0.99) == pytest.approx(200, rel=0.02)
     assert second.latency_ms_mean == pytest.approx(110, rel=0.02)
+
+
+def test_time_is_settled_where_nothing_is_under_way() -> None:
+    """The oldest arrival that has not ended, of any worker, says up to when; a closed model never says."""
+    sli = LiveSli(2)
+    sli.add(replace(tenth(5), settled_s=START + 0.55))
+    assert sli.settled_until_s() is None
+    sli.add(replace(tenth(5, worker=1), settled_s=START + 0.2))
+    assert sli.settled_until_s() == START + 0.2
+
+    sli.add(Aggregate.from_message(replace(tenth(6, worker=1), settled_s=START + 0.6).to_message()))
+    assert sli.settled_until_s() == START + 0.55
+    sli.add(tenth(7, worker=1))
+    assert sli.settled_until_s() is None
 
 
 def test_time_is_complete_when_every_worker_has_reported() -> None:

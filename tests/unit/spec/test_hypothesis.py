@@ -19,13 +19,9 @@ from stormproof.model.hypothesis import (
     StopCondition,
     Unit,
 )
-from stormproof.spec.hypothesis import (
-    format_hypothesis,
-    format_stop_condition,
-    parse_hypothesis,
-    parse_stop_condition,
-)
+from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
 from stormproof.spec.hypothesis_forms import FORMS, Form, Qualifier
+from stormproof.spec.hypothesis_text import format_hypothesis, format_stop_condition
 
 
 def test_a_full_claim_is_read_whole() -> None:

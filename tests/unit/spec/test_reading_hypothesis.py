@@ -8,7 +8,8 @@ import pytest
 
 from stormproof.errors import HypothesisError
 from stormproof.model.hypothesis import Hypothesis, Phase, ReadingHypothesis, Unit
-from stormproof.spec.hypothesis import format_hypothesis, parse_hypothesis
+from stormproof.spec.hypothesis import parse_hypothesis
+from stormproof.spec.hypothesis_text import format_hypothesis
 from stormproof.spec.loader import load_experiment
 from stormproof.spec.reading_forms import READING_FORMS, ReadingForm, reading_table
 

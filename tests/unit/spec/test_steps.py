@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from stormproof.errors import HypothesisError, SpecError
 from stormproof.model.hypothesis import Phase
-from stormproof.spec.hypothesis import format_hypothesis, parse_hypothesis
+from stormproof.spec.hypothesis import parse_hypothesis
+from stormproof.spec.hypothesis_text import format_hypothesis
 from stormproof.spec.loader import load_experiment
 from stormproof.spec.schema import experiment_schema
 
