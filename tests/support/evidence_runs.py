@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,10 @@ from typing import Any
 
 import orjson
 
+from stormproof.evidence.chain import ChainStore, append, store_of
+from stormproof.evidence.record import build_record
+from stormproof.evidence.settings import EvidenceSettings
+from stormproof.evidence.source import RunSource, read_source
 from stormproof.record.atomic import write_json
 from stormproof.record.layout import RunDirectory
 from stormproof.record.seal import seal
@@ -69,3 +75,19 @@ def hand_record(
         "potency": {"counts": counts, "reasons": [] if counts else ["fault felt: nobody felt it"]},
         "mapping": {"practices": [{"choice_id": one, "strength": how} for one, how in practices.items()]},
     }
+
+
+def chain_of(reports: Path, runs: int = 4) -> ChainStore:
+    """A chain of *runs* records of the committed run, each of another day, under *reports*."""
+    source = read_source(SAMPLE)
+    store = store_of(reports, "local")
+    for day in range(1, runs + 1):
+        run_id = f"202611{day:02d}T165507Z-az-loss-{day:04d}"
+        when = {"started_at": f"2026-11-{day:02d}T16:55:07+00:00", "ended_at": f"2026-11-{day:02d}T16:56:00+00:00"}
+        one = dataclasses.replace(source, run={**source.run, "run_id": run_id, **when})
+        append(store, functools.partial(_numbered, one), name=run_id)
+    return store
+
+
+def _numbered(source: RunSource, sequence: int, previous: str | None) -> dict[str, Any]:
+    return build_record(source, EvidenceSettings(), sequence=sequence, previous_sha256=previous)

@@ -10,23 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
+from stormproof.cli import bundling
+from stormproof.cli.bundling import REPORTS, JsonOption, ReportsOption, SettingsOption
 from stormproof.cli.printing import console, print_json
 from stormproof.errors import NotInThisVersionError, SpecError, UsageError
 
 evidence = typer.Typer(help="Evidence for the Well-Architected Reliability pillar.", no_args_is_help=True)
 
-ReportsOption = Annotated[
-    Path, typer.Option("--reports", help="Where the runs are, and `evidence/` with their records.")
-]
-SettingsOption = Annotated[
-    Path | None,
-    typer.Option("--settings", help="People, tickets, what is claimed. (default: experiments/evidence.yaml, if any)"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 EnvOption = Annotated[
     list[str] | None, typer.Option("--env", help="An environment; several of real ones. (default: every real one)")
 ]
-REPORTS = Path("reports")
 SPECS = Path("experiments")
 
 
@@ -103,6 +96,11 @@ def coverage(
     elif out is None:
         _print_coverage(document)
     return 0
+
+
+evidence.command("bundle")(bundling.bundle)
+evidence.command("verify")(bundling.verify)
+evidence.command("anchor")(bundling.anchor)
 
 
 @evidence.command("publish", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

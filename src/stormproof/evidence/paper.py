@@ -10,6 +10,8 @@ import importlib.resources
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stormproof.evidence.simulation import is_simulated
+
 if TYPE_CHECKING:
     from fpdf import FPDF
 
@@ -55,6 +57,7 @@ def _document(about: Mapping[str, Any]) -> FPDF:
         with importlib.resources.as_file(fonts.joinpath(name)) as path:
             pdf.add_font(FAMILY, style, path)
     pdf.set_margin(MARGIN_MM)
+    pdf.c_margin = 0  # text begins where rules do
     pdf.set_auto_page_break(True, margin=22)
     pdf.set_title(f"Audit file: {about['workload']}, {about['environment']}")
     pdf.set_producer("Stormproof")
@@ -81,7 +84,7 @@ def _cover(pdf: FPDF, records: Sequence[Mapping[str, Any]], about: Mapping[str, 
         ],
     )
     pdf.ln(3)
-    widths = (8, 27, 22, 113)
+    widths = (8, 32, 24, 106)
     _row(pdf, ("", "began", "result", "run"), widths, head=True)
     for record in records:
         counts = "" if record["potency"]["counts"] else " (does not count)"
@@ -95,9 +98,10 @@ def _cover(pdf: FPDF, records: Sequence[Mapping[str, Any]], about: Mapping[str, 
 
 def _record(pdf: FPDF, record: Mapping[str, Any]) -> None:
     verdict = str(record["result"]["verdict"])
-    marks = [verdict] + (["simulated"] if record.get("simulated") is not False else [])
-    marks += [] if record["potency"]["counts"] else ["does not count as evidence"]
-    _text(pdf, " · ".join(marks), bold=True, colour=TONE.get(verdict, SOFT))
+    counts = "" if record["potency"]["counts"] else " · does not count as evidence"
+    _text(pdf, f"{verdict}{counts}", bold=True, colour=TONE.get(verdict, SOFT))
+    if is_simulated(record):
+        _text(pdf, "simulated: in the lab, no evidence of any real workload", bold=True, colour=TONE["refuted"])
     _text(pdf, str(record["what"].get("title") or record["run_id"]), size=14, bold=True)
     _text(pdf, f"record {record['integrity']['sequence']} · {record['run_id']}", size=SMALL_PT, colour=SOFT)
     _scope(pdf, record)
@@ -165,6 +169,9 @@ def _faults(pdf: FPDF, record: Mapping[str, Any]) -> None:
     _row(pdf, ("fault", "injected", "felt, seen from outside"), widths, head=True)
     for one in faults:
         _row(pdf, (one["fault_id"], one["injected_at"] or "–", one["felt_at"] or "not felt"), widths)
+    for proof in record["potency"]["proof"]:
+        for one in (*proof["workload"], *proof["canary"]):
+            _text(pdf, f"{proof['fault_id']}: {one}", size=SMALL_PT, colour=SOFT)
     _heading(pdf, "Proof of restoration")
     _row(pdf, ("fault", "undone", "gone, seen from outside"), widths, head=True)
     for one in faults:
@@ -205,7 +212,13 @@ def _text(
     pdf.set_font(FAMILY, "B" if bold else "", size)
     pdf.set_text_color(*colour)
     pdf.multi_cell(
-        0, size * 0.52, _printable(text), new_x="LMARGIN", new_y="NEXT", wrapmode="CHAR" if _is_long(text) else "WORD"
+        0,
+        size * 0.52,
+        _printable(text),
+        align="L",
+        new_x="LMARGIN",
+        new_y="NEXT",
+        wrapmode="CHAR" if _is_long(text) else "WORD",
     )
 
 

@@ -7,7 +7,7 @@ written for every run, whatever became of it: what is left out of the file is wh
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,9 +21,11 @@ from stormproof.model.verdict import Finding, Outcome, Verdict
 from stormproof.record.redact import redact
 from stormproof.spec.loader import reliability_choices
 from stormproof.verdict.document import to_document
+from stormproof.verdict.validity import SHOWN
 
 SCHEMA_VERSION = 1
 UNFINISHED = "unfinished"  # what a run is called that did not come to a verdict
+PROOF_MAX = 20  # lines of what a canary saw, a fault
 RAW = ("samples/", "arrivals/", "readings.jsonl", "events.jsonl", "ledger.jsonl", "journal.json")
 
 
@@ -62,7 +64,7 @@ def build_record(
         "authority": _authority(source, settings),
         "expected": _expected(source),
         "observed": _observed(source),
-        "potency": asdict(potency),
+        "potency": asdict(potency) | {"proof": _proof(verdict)},
         "result": _result(source),
         "restored": _restored(verdict),
         "deviations": _deviations(source),
@@ -111,6 +113,31 @@ def _potency(source: RunSource) -> Potency:
         wrong.append("the raw data do not give the verdict on record")
     fields = asdict(found) | {"counts": not wrong, "reasons": tuple(wrong)}
     return Potency(**fields)
+
+
+def _proof(verdict: Verdict | None) -> list[dict[str, Any]]:
+    """What was seen of each fault: from outside by the canary, and by the workload's own requests."""
+    if verdict is None:
+        return []
+    met = [check.reason for check in verdict.checks if check.name == SHOWN]
+    return [
+        {
+            "fault_id": one.fault_id,
+            "seen": one.reason,
+            "canary": [f"{name}: {text}" for name, text in _leaves(one.evidence)][:PROOF_MAX],
+            "workload": [reason.removeprefix(f"{one.fault_id}: ") for reason in met if one.fault_id in reason],
+        }
+        for one in verdict.confirmations
+    ]
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every value in nested mappings, with the last key on its way."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, str(key))
+    else:
+        yield name, str(value)[:200]
 
 
 def _is_independent(settings: EvidenceSettings, run: Mapping[str, Any]) -> bool | None:
@@ -233,7 +260,7 @@ def _restored(verdict: Verdict | None) -> dict[str, Any]:
 
 def _deviations(source: RunSource) -> list[str]:
     """What was not as the experiment asked: overrides, aborts, blind probes, a checkout with changes."""
-    found = [f"--set {name}={value}" for name, value in (source.run.get("overrides") or {}).items()]
+    found = [f"--set {name}={value}" for name, value in redact(source.run.get("overrides") or {}).items()]
     found += [f"aborted: {row.get('reason')}" for row in source.events if row["event"] == "abort"]
     found += [f"blind probe: {row.get('probe')}" for row in source.events if row["event"] == "probe.blind"]
     git = source.run.get("git")

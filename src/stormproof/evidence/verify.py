@@ -70,9 +70,15 @@ def verify_zip(data: bytes, *, key: Ed25519PublicKey | None = None) -> Verified:
 def verify_files(files: Mapping[str, bytes], *, key: Ed25519PublicKey | None = None) -> Verified:
     """As `verify_bundle`, for path → content. With *key* the envelopes' signatures are checked as well."""
     problems = _check_seal(files)
-    manifest = _manifest(files)
+    moved = _moved_manifest(files)
+    if moved is not None:  # it stands under another name: what it lists can still be looked for
+        problems += [Problem(file=moved, what=f"was moved: it is {MANIFEST}")]
+        manifest = _manifest(files[moved])
+    else:
+        manifest = _manifest(files.get(MANIFEST, b""))
     if manifest is None:
-        problems = problems or [Problem(file=MANIFEST, what="was changed: it is no manifest any more")]
+        if MANIFEST not in {one.file for one in problems}:
+            problems += [Problem(file=MANIFEST, what="was changed: it is no manifest any more")]
     else:
         problems += _check_files(files, manifest["files"])
     records = {name.removeprefix("records/"): data for name, data in files.items() if name.startswith("records/")}
@@ -145,9 +151,17 @@ def _check_seal(files: Mapping[str, bytes]) -> list[Problem]:
     return gone
 
 
-def _manifest(files: Mapping[str, bytes]) -> Mapping[str, Any] | None:
+def _moved_manifest(files: Mapping[str, bytes]) -> str | None:
+    """Which other file is the manifest, by the digest that was written down for it; None where none is."""
+    digest = files.get(SEAL, b"").split(b" ", 1)[0].decode(errors="replace")
+    if MANIFEST in files and sha256(files[MANIFEST]) == digest:
+        return None
+    return next((name for name, data in files.items() if name != MANIFEST and sha256(data) == digest), None)
+
+
+def _manifest(data: bytes) -> Mapping[str, Any] | None:
     try:
-        manifest = orjson.loads(files[MANIFEST])
+        manifest = orjson.loads(data)
         is_whole = all(isinstance(one["sha256"], str) for one in manifest["files"].values())
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
