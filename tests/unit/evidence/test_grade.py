@@ -11,6 +11,7 @@ from stormproof.errors import InputError, SpecError, UsageError
 from stormproof.evidence.coverage import coverage, now_for
 from stormproof.evidence.grade import Grade, Now, grade, pieces_for
 from stormproof.evidence.settings import DAY_S, Attestation, EvidenceSettings, load_settings
+from support.command import ROOT
 from support.evidence_runs import hand_record
 
 BP = "rel_withstand_component_failures_failover2good"
@@ -141,5 +142,8 @@ def test_settings_are_checked_in_words(tmp_path: Any) -> None:
     file.write_text(f"practices:\n  {BP}: {{state: tested, by: Kim, on: 2026-11-01}}\n")
     with pytest.raises(SpecError, match="claimed"):
         load_settings(file)
+    page = (ROOT / "docs" / "reference" / "evidence.md").read_text()
+    file.write_text(page.split("```yaml\n")[1].split("```")[0])
+    assert ("shop", 90 * DAY_S) == (load_settings(file).workload.name, load_settings(file).stale_after)
     file.write_text(f"stale_after: 30m\npractices:\n  {BP}: {{state: configured, by: Kim, on: 2026-11-01}}\n")
     assert 1800.0 == load_settings(file).stale_after
