@@ -26,7 +26,7 @@ SPECS = Path("experiments")
 @evidence.command("record")
 def record(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN_DIR]…", help="Runs; without any, all under --reports.")
+        list[Path] | None, typer.Argument(metavar="RUN_DIR", help="Runs; without any, all under --reports.")
     ] = None,
     reports: ReportsOption = REPORTS,
     settings: SettingsOption = None,
@@ -103,7 +103,7 @@ evidence.command("verify")(bundling.verify)
 evidence.command("anchor")(bundling.anchor)
 
 
-@evidence.command("publish", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@evidence.command("publish", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def publish() -> int:
     """Not in this version: to the AWS Well-Architected Tool."""
     raise NotInThisVersionError("evidence publish")

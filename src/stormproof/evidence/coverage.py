@@ -10,7 +10,7 @@ from typing import Any
 from stormproof.errors import UsageError
 from stormproof.evidence.grade import Grade, Graded, Now, Piece, grade, pieces_for
 from stormproof.evidence.mapping import ExperimentKind, framework_date, kinds, not_by_fault_injection
-from stormproof.evidence.settings import EvidenceSettings
+from stormproof.evidence.settings import DAY_S, EvidenceSettings
 from stormproof.evidence.simulation import is_simulated, refuse_mixture
 from stormproof.spec.loader import reliability_choices
 
@@ -31,7 +31,7 @@ def now_for(
     version = newest["version"] if newest else {}
     return Now(
         at=at,
-        stale_after_s=settings.stale_after,
+        stale_after_s=settings.stale_after_days * DAY_S,
         workload_version=str(version.get("workload_version") or "") if workload_version is None else workload_version,
         topology_digest=str(version.get("topology_digest") or "") if topology_digest is None else topology_digest,
         production=frozenset(settings.production),
@@ -72,7 +72,7 @@ def coverage(
         "as_of": now.at.isoformat(timespec="seconds"),
         "environments": names,
         "simulated": simulated,
-        "stale_after_days": now.stale_after_s / 86_400,
+        "stale_after_days": now.stale_after_s / DAY_S,
         "workload_version": now.workload_version,
         "topology_digest": now.topology_digest,
         "summary": _summary(rows),

@@ -11,7 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from stormproof.errors import UsageError
 from stormproof.spec.document import read_document
 from stormproof.spec.loader import reliability_choices
-from stormproof.spec.quantity import PositiveDuration
 from stormproof.spec.translate import nearest, validate
 
 DEFAULT_PATH = Path("experiments/evidence.yaml")
@@ -96,7 +95,7 @@ class EvidenceSettings(_Section):
     authority: Authority = Authority()
     retention: Retention = Retention()
     production: tuple[Line, ...] = Field(default=(), description="Environments whose runs are tests in production.")
-    stale_after: PositiveDuration = Field(default=90 * DAY_S, description="Older evidence is stale.")
+    stale_after_days: Annotated[float, Field(gt=0, le=3_650)] = Field(default=90, description="Older is stale.")
     practices: dict[ChoiceId, Attestation] = Field(default={}, description="Choice id → what is said of it.")
 
 

@@ -144,6 +144,6 @@ def test_settings_are_checked_in_words(tmp_path: Any) -> None:
         load_settings(file)
     page = (ROOT / "docs" / "reference" / "evidence.md").read_text()
     file.write_text(page.split("```yaml\n")[1].split("```")[0])
-    assert ("shop", 90 * DAY_S) == (load_settings(file).workload.name, load_settings(file).stale_after)
-    file.write_text(f"stale_after: 30m\npractices:\n  {BP}: {{state: configured, by: Kim, on: 2026-11-01}}\n")
-    assert 1800.0 == load_settings(file).stale_after
+    assert ("shop", 90) == (load_settings(file).workload.name, load_settings(file).stale_after_days)
+    file.write_text(f"stale_after_days: 0.5\npractices:\n  {BP}: {{state: configured, by: Kim, on: 2026-11-01}}\n")
+    assert 0.5 == load_settings(file).stale_after_days
