@@ -23,7 +23,7 @@ SettingsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 OneEnvOption = Annotated[str, typer.Option("--env", help="The environment whose chain it is.")]
-GitOption = Annotated[Path | None, typer.Option("--git", help="A git repository whose tags anchor the chain.")]
+PLACES = "A git repository, s3://bucket/prefix, or kms:KEY"
 REPORTS = Path("reports")
 
 
@@ -65,7 +65,7 @@ def verify(
     ] = None,
     env: Annotated[str | None, typer.Option("--env", help="The environment whose chain to verify.")] = None,
     reports: ReportsOption = REPORTS,
-    git: GitOption = None,
+    anchors: Annotated[list[str] | None, typer.Option("--anchor", help=f"{PLACES}, that holds heads of it.")] = None,
     public_key: Annotated[
         Path | None, typer.Option("--public-key", help="The Ed25519 key (PEM) that must have signed each statement.")
     ] = None,
@@ -75,7 +75,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> int:
     """Say whether a bundle or a chain is what it was, byte for byte, record for record. Exit 0 only then, else 69."""
-    from stormproof.evidence import anchor_git
+    from stormproof.evidence import anchor as outside
     from stormproof.evidence.attestation import read_public_key
     from stormproof.evidence.chain import store_of
     from stormproof.evidence.verify import hold_against, verify_bundle, verify_store
@@ -86,24 +86,33 @@ def verify(
         found = verify_bundle(path, key=read_public_key(public_key) if public_key else None)
     else:
         found = verify_store(store_of(reports, str(env)))
-    if git is not None and (of := env or _environment_of(found)):
-        found = hold_against(found, anchor_git.read(git, of))
+    for place in anchors or ():
+        if of := env or _environment_of(found):
+            found = hold_against(found, outside.read(place, of, found.signatures))
     return _say(found, require_anchor=require_anchor, as_json=as_json)
 
 
 def anchor(
+    places: Annotated[list[str], typer.Argument(metavar="WHERE", help=f"{PLACES}.", show_default=False)],
     env: OneEnvOption,
-    git: Annotated[Path, typer.Option("--git", help="The repository that gets the tag; push it.")],
+    retain: Annotated[int, typer.Option(min=1, max=36_500, help="Days that S3 locks it for.")] = 365,
     reports: ReportsOption = REPORTS,
 ) -> int:
-    """Hold the head of a chain outside of it: in an annotated git tag."""
-    from stormproof.evidence import anchor_git
+    """Have the head of a chain held outside of it: in a git tag (push it), locked in S3, or signed by KMS.
+
+    A signature is kept with the chain, in `anchors/`: bundle after it.
+    """
+    import datetime as dt
+
+    from stormproof.evidence import anchor as outside
     from stormproof.evidence.chain import head_of, read_links, store_of
 
-    links = read_links(store_of(reports, env))
+    store = store_of(reports, env)
+    links = read_links(store)
     if not links:
         raise UsageError(f"--env {env}: there are no records to anchor", hint="stormproof evidence record")
-    typer.echo(anchor_git.anchor(head_of(links[-1]), git))
+    for place in places:
+        typer.echo(outside.hold(place, head_of(links[-1]), store, retain_days=retain, now=dt.datetime.now(dt.UTC)))
     return 0
 
 

@@ -14,6 +14,7 @@ from stormproof.evidence.simulation import is_simulated
 
 if TYPE_CHECKING:
     from fpdf import FPDF
+    from fpdf.enums import WrapMode
 
 FAMILY = "DejaVu"
 INK, SOFT, RULE = (27, 31, 36), (89, 99, 110), (205, 208, 202)
@@ -218,7 +219,7 @@ def _text(
         align="L",
         new_x="LMARGIN",
         new_y="NEXT",
-        wrapmode="CHAR" if _is_long(text) else "WORD",
+        wrapmode=_wrap(text),
     )
 
 
@@ -234,10 +235,7 @@ def _row(pdf: FPDF, cells: Sequence[Any], widths: Sequence[float], *, head: bool
     pdf.set_font(FAMILY, "B" if head else "", SMALL_PT if head else 8)
     height = 4.1
     texts = [_printable(cell) for cell in cells]
-    lines = [
-        len(pdf.multi_cell(width - 2, height, text or " ", dry_run=True, output="LINES", wrapmode=_wrap(text)))
-        for text, width in zip(texts, widths, strict=True)
-    ]
+    lines = [_lines(pdf, text or " ", width - 2, height) for text, width in zip(texts, widths, strict=True)]
     if pdf.will_page_break(max(lines) * height + 1):
         pdf.add_page()
         pdf.set_font(FAMILY, "B" if head else "", SMALL_PT if head else 8)
@@ -254,13 +252,18 @@ def _row(pdf: FPDF, cells: Sequence[Any], widths: Sequence[float], *, head: bool
     pdf.set_xy(pdf.l_margin, bottom + (0.8 if rule else 0))
 
 
-def _wrap(text: str) -> Any:
-    return "CHAR" if _is_long(text) else "WORD"
+def _wrap(text: str) -> WrapMode:
+    """Between words; between letters where a word may not fit on a line."""
+    from fpdf.enums import WrapMode
+
+    return WrapMode.CHAR if any(len(word) > 40 for word in text.split()) else WrapMode.WORD
 
 
-def _is_long(text: str) -> bool:
-    """Whether a word in *text* may not fit on a line."""
-    return any(len(word) > 40 for word in text.split())
+def _lines(pdf: FPDF, text: str, width_mm: float, height_mm: float) -> int:
+    """How many lines *text* takes in that width."""
+    found = pdf.multi_cell(width_mm, height_mm, text, dry_run=True, output="LINES", wrapmode=_wrap(text))
+    assert isinstance(found, list)
+    return len(found)
 
 
 def _printable(text: Any) -> str:

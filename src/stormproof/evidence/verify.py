@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Verified:
     links: tuple[Link, ...]
     problems: tuple[Problem, ...]
     anchors: tuple[Anchored, ...] = ()  # that agree
+    signatures: Mapping[str, bytes] = field(default_factory=dict)  # of heads, by KMS: file → content
 
     @property
     def ok(self) -> bool:
@@ -53,7 +54,7 @@ def verify_bundle(path: Path, *, key: Ed25519PublicKey | None = None) -> Verifie
     else:
         raise UsageError(f"{path}: there is no bundle")
     found = verify_files(files, key=key)
-    return Verified(links=found.links, problems=(*problems, *found.problems))
+    return replace(found, problems=(*problems, *found.problems))
 
 
 def verify_zip(data: bytes, *, key: Ed25519PublicKey | None = None) -> Verified:
@@ -64,7 +65,7 @@ def verify_zip(data: bytes, *, key: Ed25519PublicKey | None = None) -> Verified:
         return Verified(links=(), problems=(Problem(file="the archive", what=f"was changed: {error.got}"),))
     found = verify_files(files, key=key)
     outer = tuple(Problem(file=name, what=what) for name, what in wrong.items())
-    return Verified(links=found.links, problems=outer + found.problems)
+    return replace(found, problems=outer + found.problems)
 
 
 def verify_files(files: Mapping[str, bytes], *, key: Ed25519PublicKey | None = None) -> Verified:
@@ -88,7 +89,8 @@ def verify_files(files: Mapping[str, bytes], *, key: Ed25519PublicKey | None = N
         problems += _check_simulated(links, manifest)
     if key is not None:
         problems += _check_signatures(files, links, key)
-    return Verified(links=tuple(links), problems=tuple(dict.fromkeys(problems)))
+    signatures = {name.removeprefix("anchors/"): data for name, data in files.items() if name.startswith("anchors/")}
+    return Verified(links=tuple(links), problems=tuple(dict.fromkeys(problems)), signatures=signatures)
 
 
 def verify_store(store: ChainStore) -> Verified:
@@ -105,7 +107,8 @@ def verify_store(store: ChainStore) -> Verified:
     links, problems = check_chain(files, head=head)
     if head is not None and store.head.read_bytes() != canonical_json(head):
         problems.append(Problem(file="head.json", what="was changed: it is not written as heads are"))
-    return Verified(links=tuple(links), problems=tuple(problems))
+    signatures = {path.name: path.read_bytes() for path in sorted(store.anchors.glob("*.json"))}
+    return Verified(links=tuple(links), problems=tuple(problems), signatures=signatures)
 
 
 def hold_against(found: Verified, anchors: Sequence[Anchored]) -> Verified:
@@ -122,7 +125,7 @@ def hold_against(found: Verified, anchors: Sequence[Anchored]) -> Verified:
         else:
             what = f"is not the one that {one.by} holds the digest of: the chain was written anew"
             problems.append(Problem(file=f"record {one.sequence}", what=what))
-    return Verified(links=found.links, problems=(*found.problems, *problems), anchors=tuple(agree))
+    return replace(found, problems=(*found.problems, *problems), anchors=(*found.anchors, *agree))
 
 
 def _read_folder(path: Path) -> tuple[dict[str, bytes], list[Problem]]:

@@ -56,7 +56,7 @@ def test_from_a_run_to_a_bundle_that_is_verified(tmp_path: Path, capsys: pytest.
         (("verify", "--env", "../x"), 65, "environment"),
         (("coverage", "--env", "staging"), 64, "no evidence of it"),
         (("coverage", "--as-of", "soon"), 64, "expected a day"),
-        (("anchor", "--env", "local", "--git", "."), 64, "no records to anchor"),
+        (("anchor", ".", "--env", "local"), 64, "no records to anchor"),
         (("record", "nowhere"), 65, "a run directory"),
         (("publish", "--workload-id", "x"), 64, "not in this version"),
     ],
@@ -83,12 +83,12 @@ def test_the_chain_of_an_environment_is_anchored_and_verified(
     for setting in ("user.name=Kim", "user.email=kim@example.com"):
         subprocess.run(["git", "-C", repository, "config", *setting.split("=")], check=True)
     subprocess.run(["git", "-C", repository, "commit", "-q", "--allow-empty", "-m", "begin"], check=True)
-    where: tuple[Any, ...] = ("--env", "local", "--reports", tmp_path / "reports", "--git", repository)
+    where: tuple[Any, ...] = ("--env", "local", "--reports", tmp_path / "reports")
 
-    assert (0, "stormproof-evidence/local/000002\n") == run(capsys, "anchor", *where)[:2]
-    code, shown, _ = run(capsys, "verify", *where, "--require-anchor")
+    assert (0, "stormproof-evidence/local/000002\n") == run(capsys, "anchor", repository, *where)[:2]
+    code, shown, _ = run(capsys, "verify", *where, "--anchor", repository, "--require-anchor")
     assert (0, True) == (code, "anchored to record 2" in shown)
     next(store.records.glob("000002-*")).unlink()
     store.head.unlink()
-    code, shown, _ = run(capsys, "verify", *where)
+    code, shown, _ = run(capsys, "verify", *where, "--anchor", repository)
     assert (69, True) == (code, "the chain was cut" in shown)
