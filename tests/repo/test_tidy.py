@@ -13,7 +13,7 @@ PRODUCT = ("src", "probes")
 CODE = (*PRODUCT, "tests", "bench", "experiments", "scripts")
 # Files that must contain what the rule forbids elsewhere: the rules, and the samples below.
 RULES_THEMSELVES = {Path("tests/repo/tidy.py"), Path("tests/repo/test_tidy.py")}
-BINARY = {".png", ".parquet", ".ico", ".whl", ".gz"}
+BINARY = {".png", ".parquet", ".ico", ".ttf", ".whl", ".gz"}
 
 LONG_FUNCTION = "def long():\n" + "    pass\n" * tidy.FUNCTION_LINES_MAX
 LONG_MODULE = "x = 1\n" * (tidy.MODULE_LINES_MAX + 1)
