@@ -77,7 +77,7 @@ def _clients_wait_differently(calls: Calls, waits: Waits) -> bool:
         return False
     for name in names:
         own = client == name
-        for nth in range(1, int(waits.nth.max()) + 1):
+        for nth in range(1, waits.deepest + 1):
             here = (waits.nth == nth) & ~(waits.retry_after_s > 0)
             a, b = waits.wait_s[own & here], waits.wait_s[~own & here]
             if len(a) < CLIENT_WAITS_MIN or len(b) < CLIENT_WAITS_MIN:
