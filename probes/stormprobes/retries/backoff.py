@@ -38,6 +38,7 @@ SAME_VALUE = 0.1
 FIXED_PROPORTION_COST = 1.2
 LAST_WAIT_OUTLIERS = 0.5
 SURE_MIN = 0.01
+STALLED_QUALITY_MIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
     fits_well = quality(fits[0].model, judged, range_s)
     if (slow := stalled(fits, some)) is not None:
         well = quality(slow[1][0].model, replace(judged, stalls=slow[0].stalls), range_s)
-        if well >= fits_well:  # a stall must not explain away what does not fit
+        if well >= max(fits_well, STALLED_QUALITY_MIN):  # a stall must not explain away what does not fit
             (some, fits), fits_well = slow, well
     named = _named(fits, waits_deep=some.deepest)
     sure = ceiling(calls) * fits_well * trust
