@@ -231,7 +231,10 @@ def _from_plane(structure: Structure, point: Floats, crowd_s: float) -> Model | 
 
 
 def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: float) -> bool:
-    """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape."""
+    """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape.
+
+    A fixed wait that is shorter than the overhead is no wait, but a slow "at once".
+    """
     base = values.get("base", 1.0)
     width_min_s = POWER_WIDTH_MIN_S if structure.jitter == "additive:2" else WIDTH_MIN_S
     width_min_s = max(width_min_s, WIDTH_OVERHEADS_MIN * (values["overhead"] + CROWD_SHARE * crowd_s))
@@ -240,7 +243,7 @@ def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: flo
         and values.get("increment", 1.0) >= INCREMENT_SHARE_MIN * base
         and values["overhead"] <= OVERHEAD_MAX_S
         and values["delay"] > -1.5 * EARLY_S
-        and base >= WAIT_MIN_S
+        and base >= (max(WAIT_MIN_S, values["overhead"]) if structure.family == "fixed" else WAIT_MIN_S)
         and values.get("width", 1.0) >= width_min_s
         and values.get("ratio", 0.5) <= RATIO_MAX
         and values.get("cap", base) >= 0.99 * base
@@ -254,8 +257,11 @@ def _guesses(seen: Levels, waits: Waits) -> Iterator[Model]:
     for offset in _offsets(seen, waits):
         allowed = IMMEDIATE_S + seen.crowd_s
         leading = int(np.cumprod(seen.middle - offset + OVERHEAD_S - EARLY_S < allowed).sum())
-        if leading == deepest:
-            yield from _immediate(deepest, offset)
+        slowest_s = float((seen.middle - offset).max())
+        if (
+            leading == deepest or slowest_s < OVERHEAD_MAX_S
+        ):  # a busy machine's "at once" takes longer than others' waits
+            yield from _immediate(deepest, offset, slowest_s)
         for lead in {0, min(leading, 2, deepest - 1)}:
             for name in jitter.JITTERS:
                 if name in {"decorrelated", "other:polly"} and waits.is_offset:
@@ -267,10 +273,10 @@ def _guesses(seen: Levels, waits: Waits) -> Iterator[Model]:
                     yield from _for_jitter(seen, name, lead, is_first_exact, offset, known)
 
 
-def _immediate(deepest: int, offset: float) -> Iterator[Model]:
+def _immediate(deepest: int, offset: float, slowest_s: float) -> Iterator[Model]:
     structure = Structure(family="immediate", jitter="none", lead=deepest, has_offset=offset > 0)
     values = {"offset": offset} if offset > 0 else {}
-    for overhead in (OVERHEAD_S, 2 * OVERHEAD_S):
+    for overhead in (OVERHEAD_S, 2 * OVERHEAD_S, min(0.9 * OVERHEAD_MAX_S, max(4 * OVERHEAD_S, slowest_s))):
         yield Model(structure=structure, values={**values, "overhead": overhead, "delay": 0.0})
 
 

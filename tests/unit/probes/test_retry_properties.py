@@ -88,11 +88,10 @@ def test_copies_of_rows_change_nothing(seed: int) -> None:
     assert measured(frame) == measured(doubled)
 
 
-@pytest.mark.parametrize("seed", [3, 7])
-def test_the_whole_reading_is_the_same(seed: int) -> None:
+def test_the_whole_reading_is_the_same() -> None:
     """Another clock, other names for twelve clients, another order: the reading is equal, key by key."""
-    frame = some_arrivals(seed, calls=60, clients=12)
-    other = shifted(renamed(frame), 1.7e9).sample(frac=1, random_state=seed)
+    frame = some_arrivals(7, calls=60, clients=12)
+    other = shifted(renamed(frame), 1.7e9).sample(frac=1, random_state=7)
 
     assert identify_retries(frame) == identify_retries(other)
 
