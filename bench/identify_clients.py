@@ -12,6 +12,7 @@ put it back, and identify them from nothing but what arrived in that time.
 Exit code 0 only when every trial came out right and no wrong answer had a confidence of 0.9 or more.
 
     python bench/identify_clients.py --trials 10
+    python bench/identify_clients.py --only botocore --keep /tmp/arrivals   # what arrived, a Parquet file a trial
 """
 
 from __future__ import annotations
@@ -187,10 +188,20 @@ SHOPS: tuple[tuple[str, str, Callable[[], str], Mapping[str, Callable[[Mapping[s
 )
 
 
-def shops(lab: RunningLab, variant: str, *, trials: int) -> int:
+def kept(rows: pd.DataFrame, folder: Path | None, name: str) -> pd.DataFrame:
+    """*rows*, also written to *folder* if there is one: `stormproof probe retries FILE` reads them again."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(folder / f"{name}.parquet")
+    return rows
+
+
+def shops(lab: RunningLab, variant: str, *, trials: int, keep: Path | None, only: str | None) -> int:
     """Trials with the shop of *lab*; how many came out wrong."""
     wrong = 0
     for dependency, _, path, judges in SHOPS:
+        if only not in {None, dependency}:
+            continue
         for trial in range(1, trials + 1):
             resolved = dependency_error.resolve(
                 dependency_error.Arguments(dependency=dependency), lab.environment, fault_id=f"{trial}-error"
@@ -198,7 +209,7 @@ def shops(lab: RunningLab, variant: str, *, trials: int) -> int:
             fault = dependency_error.bind(resolved.target, resolved.configuration)
             pages(lab, path, seconds=REFILL_S)()  # successes: a budget that the trial before emptied fills again
             rows = arrivals_during(lab, dependency, pages(lab, path, seconds=TRIAL_S), fault)
-            reading = identify_retries(rows)
+            reading = identify_retries(kept(rows, keep, f"{dependency}-{variant}-{trial}"))
             right = judges[variant](reading)
             others = [name for name, judge in judges.items() if name != variant and judge(reading)]
             right = right and not others
@@ -208,7 +219,7 @@ def shops(lab: RunningLab, variant: str, *, trials: int) -> int:
     return wrong
 
 
-def botocore_fleet(lab: RunningLab, *, trials: int) -> int:
+def botocore_fleet(lab: RunningLab, *, trials: int, keep: Path | None) -> int:
     """Trials with the fleet; how many came out wrong."""
     most, base_s = expected_of_botocore()
     print(f"botocore {botocore.__version__}: {most} attempts, U(0, {base_s:g} s · 2ⁿ) when throttled")
@@ -220,7 +231,8 @@ def botocore_fleet(lab: RunningLab, *, trials: int) -> int:
             fault_id=f"{trial}-throttling",
         )
         fault = throttling.bind(resolved.target, resolved.configuration)
-        reading = identify_retries(arrivals_during(lab, "cart", fleet(lab), fault))
+        rows = arrivals_during(lab, "cart", fleet(lab), fault)
+        reading = identify_retries(kept(rows, keep, f"cart-botocore-{trial}"))
         right = (
             surely(reading, "family", "exponential")
             and surely(reading, "jitter", "full")
@@ -238,8 +250,10 @@ def main() -> int:
     """Print a line a trial; 1 when one came out wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10)
-    parser.add_argument("--fleet-trials", type=int, default=3)
+    parser.add_argument("--fleet-trials", type=int, default=10)
     parser.add_argument("--only", choices=("naive", "hardened", "botocore"))
+    parser.add_argument("--dependency", choices=("cart", "stock"))
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()
     wrong = 0
     for variant in ("naive", "hardened"):
@@ -247,9 +261,9 @@ def main() -> int:
             continue
         for lab in running_lab(variant):
             if chosen.only != "botocore":
-                wrong += shops(lab, variant, trials=chosen.trials)
+                wrong += shops(lab, variant, trials=chosen.trials, keep=chosen.keep, only=chosen.dependency)
             if variant == "hardened" and chosen.only in {None, "botocore"}:
-                wrong += botocore_fleet(lab, trials=chosen.fleet_trials)
+                wrong += botocore_fleet(lab, trials=chosen.fleet_trials, keep=chosen.keep)
     print(json.dumps({"wrong": wrong}))
     return 1 if wrong else 0
 

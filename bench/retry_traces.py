@@ -2,7 +2,10 @@
 
 python bench/retry_traces.py                      # each trace: truth, answer, confidence; the score
 python bench/retry_traces.py --calls 10 30 100    # the score with so many calls of each trace
-python bench/retry_traces.py --synthetic 200      # random clients over the whole space of rules, and calibration
+python bench/retry_traces.py --synthetic 200      # random clients over the whole space, and calibration
+python bench/retry_traces.py --merged 60         # two libraries in one trace, so many calls each: all pairs of kinds
+
+All of it is one processor's quarter of an hour; `--calls` alone can be asked a length at a time.
 """
 
 from __future__ import annotations
@@ -15,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from stormprobes.retry_with_jitter import identify_retries
 from support.retry_clients import Client, arrivals, random_client
-from support.retry_traces import CONFIDENT, LABELS, WITHIN, Mark, marks, names, some_calls, trace
+from support.retry_traces import CONFIDENT, LABELS, WITHIN, Mark, marks, names, some_calls, trace, truth
 
 KEYS = (*LABELS, "base_s", "multiplier", "cap_s")
+MERGED_MAX = 0.6  # more says "one client", and is wrong
 SYNTHETIC_CALLS = (5, 10, 30, 100, 300)
 
 
@@ -98,6 +103,38 @@ def _client_marks(number: int, client: Client, reading: dict[str, Any]) -> list[
     return found
 
 
+def kinds() -> dict[tuple[str, str], str]:
+    """One trace for each family and jitter that the truth has a fair answer for."""
+    found: dict[tuple[str, str], str] = {}
+    for name in names():
+        known = truth()[name]["truth"]
+        if known["retries"] and not known.get("do_not_score") and known["retry_after"] != "honoured":
+            found.setdefault((str(known["family"]), str(known["jitter"])), name)
+    return found
+
+
+def merged(calls: int) -> int:
+    """Every pair of kinds of different families in one trace; how many were read as one client, nearly surely."""
+    pairs = [(a, b) for a, b in itertools.combinations(sorted(kinds().items()), 2) if a[0][0] != b[0][0]]
+    worst = 0.0
+    wrong = 0
+    for (kind, first), (other_kind, second) in pairs:
+        other = some_calls(trace(second), calls)
+        other = other.assign(op=other["op"] + "-b", client=other["client"] + "-b")
+        reading = identify_retries(pd.concat([some_calls(trace(first), calls), other]))
+        sure = max((reading["confidence"][key] for key in ("family", "jitter") if reading[key] != "other"), default=0.0)
+        worst = max(worst, sure)
+        if sure > MERGED_MAX:
+            wrong += 1
+            said = f"{reading['family']} {reading['confidence']['family']:.2f}"
+            said += f", {reading['jitter']} {reading['confidence']['jitter']:.2f}"
+            print(f"{first} ({', '.join(kind)}) + {second} ({', '.join(other_kind)}): {said}", flush=True)
+    print(
+        f"{len(pairs)} pairs of {len(kinds())} kinds, {calls} calls each: {wrong} above {MERGED_MAX}, at most {worst}"
+    )
+    return wrong
+
+
 def calibration(found: list[Mark]) -> None:
     """Share right, by confidence."""
     print("\n| confidence | answers | right |\n| --- | --- | --- |")
@@ -113,7 +150,10 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="*", default=[])
     parser.add_argument("--synthetic", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--merged", type=int, metavar="CALLS")
     options = parser.parse_args()
+    if options.merged:
+        raise SystemExit(1 if merged(options.merged) else 0)
     if options.synthetic:
         by_calls = synthetic(options.synthetic, options.seed)
         header("calls")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 SHOWN = ("tenacity_exponential", "cockatiel_full", "redis_util_equal", "redis_util_decorrelated")
-WIDTH, HEIGHT, LEFT, TOP, GAP = 230, 170, 46, 46, 18
+WIDTH, HEIGHT, LEFT, TOP, GAP = 230, 170, 46, 56, 18
 LOW_S, HIGH_S = 0.002, 1.5
 CALLS = 60
 
@@ -58,10 +58,11 @@ def _panel(name: str, left: float) -> str:
     )
     cap = "" if reading["cap_s"] is None else f", cap {reading['cap_s']:.2g} s"
     words = f"{reading['family']}, {reading['jitter']}"
-    told = f"{words}; base {reading['base_s']:.2g} s, ×{reading['multiplier']:.2g}{cap}"
+    values = f"base {reading['base_s']:.2g} s, ×{reading['multiplier']:.2g}{cap}"
     return (
-        f'<text x="{left}" y="{TOP - 22}" font-weight="600">{escape(name)}</text>'
-        f'<text x="{left}" y="{TOP - 8}">{escape(told)}</text>'
+        f'<text x="{left}" y="{TOP - 36}" font-weight="600">{escape(name)}</text>'
+        f'<text x="{left}" y="{TOP - 22}">{escape(words)}</text>'
+        f'<text x="{left}" y="{TOP - 8}">{escape(values)}</text>'
         f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#bbb"/>'
         f'<g fill="#1f6feb" fill-opacity="0.5">{"".join(points)}</g>{numbers}'
         f'<text x="{left + WIDTH / 2}" y="{TOP + HEIGHT + 30}" text-anchor="middle">retry</text>'

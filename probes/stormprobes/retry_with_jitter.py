@@ -93,7 +93,8 @@ def identify_retries(arrivals: pd.DataFrame) -> dict[str, Any]:
         "outcomes": {str(k): int(v) for k, v in sorted(rows.frame["outcome"].value_counts().items())},
         "notes": list(population.notes),
     }
-    reading["confidence"] = {name: rounded(value) for name, value in reading["confidence"].items()}
+    most = ceiling(calls.count)  # whatever the data look like: fewer calls allow less
+    reading["confidence"] = {name: rounded(min(most, value)) for name, value in reading["confidence"].items()}
     return reading
 
 

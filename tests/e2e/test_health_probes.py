@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support.lab import RunningLab
 
 CHAOS = Path(sys.executable).with_name("chaos")
 WATCHED_S = 8.0
+ALARM = "errors-of-a-plain-experiment"
 
 
 def activity(kind: str, name: str, function: str, **arguments: Any) -> dict[str, Any]:
@@ -42,6 +44,14 @@ def watching(lab: RunningLab, victim: str) -> dict[str, Any]:
         "probe", "elbv2", "stormprobes.health_check:watch_elbv2", target_group_arn=groups[0]["TargetGroupArn"],
         region=aws.region, seconds=WATCHED_S, endpoint_url=aws.endpoint_url,
     )  # fmt: skip
+    looks = [
+        activity("probe", "target_health", "stormprobes.target_health:target_health",
+                 admin_url=proxy.admin_url, cluster=proxy.balancer_cluster),
+        activity("probe", "elbv2_target_health", "stormprobes.elbv2_target_health:elbv2_target_health",
+                 target_group_arn=groups[0]["TargetGroupArn"], region=aws.region, endpoint_url=aws.endpoint_url),
+        activity("probe", "alarm_state", "stormprobes.alarm_state:alarm_state",
+                 names=[ALARM], region=aws.region, endpoint_url=aws.endpoint_url),
+    ]  # fmt: skip
     stop = activity("action", "stop", "chaosaws.ec2.actions:stop_instances", instance_ids=[victim])
     start = activity("action", "start", "chaosaws.ec2.actions:start_instances", instance_ids=[victim])
     return {
@@ -49,6 +59,7 @@ def watching(lab: RunningLab, victim: str) -> dict[str, Any]:
         "description": "Watches what the balancer makes of an instance that stops.",
         "configuration": {"aws_region": aws.region},
         "method": [
+            *looks,
             {**envoy, "background": True},
             {**elbv2, "background": True},
             {**stop, "pauses": {"before": 1}},
@@ -58,9 +69,22 @@ def watching(lab: RunningLab, victim: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def alarm(lab: RunningLab) -> Iterator[None]:
+    """An alarm of the lab's CloudWatch, for as long as the test."""
+    cloudwatch = lab.client("cloudwatch", attempts=3)
+    cloudwatch.put_metric_alarm(
+        AlarmName=ALARM, MetricName="5xx", Namespace="shop", Statistic="Sum", Period=60, EvaluationPeriods=1,
+        Threshold=1, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    yield
+    cloudwatch.delete_alarms(AlarmNames=[ALARM])
+
+
 @pytest.mark.lab
+@pytest.mark.usefixtures("alarm")
 def test_a_plain_experiment_reads_the_health_check(lab: RunningLab, tmp_path: Path) -> None:
-    """Envoy's times agree with its settings; elbv2 gives the states and settings that its API knows."""
+    """Envoy's times agree with its settings; elbv2 gives what its API knows; single looks work."""
     victim = lab.environment.zones["b"][0].id
     file = tmp_path / "watch.json"
     file.write_text(json.dumps(watching(lab, victim)))
@@ -72,10 +96,8 @@ def test_a_plain_experiment_reads_the_health_check(lab: RunningLab, tmp_path: Pa
     assert played.returncode == 0, played.stdout + played.stderr
     lab.wait_until_whole()
     journal = json.loads((tmp_path / "journal.json").read_text())
-    envoy, elbv2 = (
-        next(item["output"] for item in journal["run"] if item["activity"]["name"] == name)
-        for name in ("envoy", "elbv2")
-    )
+    seen = {item["activity"]["name"]: item["output"] for item in journal["run"]}
+    envoy, elbv2 = seen["envoy"], seen["elbv2"]
 
     times = next(iter(envoy["targets"][victim]["faults"].values()))
     assert times["ejected_for"] == ["failed_active_health_check"]
@@ -88,6 +110,9 @@ def test_a_plain_experiment_reads_the_health_check(lab: RunningLab, tmp_path: Pa
     assert set(elbv2["targets"]) == {one.id for zone in lab.environment.zones.values() for one in zone}
     assert (elbv2["theory"]["interval_s"] > 0, elbv2["detect_s"]) == (True, None)
     assert elbv2["reasons"]["detect_s"] == "no fault of this record breaks a target"
+    for name in ("target_health", "elbv2_target_health"):  # before anything was stopped
+        assert [True] * 6 == [one["healthy"] for one in seen[name]["targets"].values()]
+    assert "INSUFFICIENT_DATA" == seen["alarm_state"]["alarms"][ALARM]["state"]
 
 
 @pytest.mark.lab

@@ -19,7 +19,7 @@ from stormprobes.retries.confidence import ceiling
 from stormprobes.retries.fit_quality import quality
 from stormprobes.retries.model import DECORRELATED_FACTOR, Model, log_likelihood
 from stormprobes.retries.proportion import Proportion, proportion_of
-from stormprobes.retries.search import Fit, fit_models
+from stormprobes.retries.search import Fit, fit_models, stalled
 from stormprobes.retries.sharpness import sharpness
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ SAME_VALUE = 0.1
 FIXED_PROPORTION_COST = 1.2
 LAST_WAIT_OUTLIERS = 0.5
 SURE_MIN = 0.01
+STALLED_QUALITY_MIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +94,23 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
         fits = fit_models(some)
     judged = waits.thinned(CALLS_JUDGED) if cut is None else some  # more than was fitted: a mixture shows in numbers
     fits_well = quality(fits[0].model, judged, range_s)
-    named = _named(fits, waits_deep=int(some.nth.max()))
+    if (slow := stalled(fits, some)) is not None:
+        well = quality(slow[1][0].model, replace(judged, stalls=slow[0].stalls), range_s)
+        if well >= max(fits_well, STALLED_QUALITY_MIN):  # a stall must not explain away what does not fit
+            (some, fits), fits_well = slow, well
+    named = _named(fits, waits_deep=some.deepest)
     sure = ceiling(calls) * fits_well * trust
     sharp = {name: sharpness(fits[0], some, range_s, name) for name in ("base", "multiplier", "increment", "cap")}
     answer = _answer(named, sure, sharp)
     model = fits[0].model
     detail = {
-        "lead": min(model.structure.lead, int(some.nth.max())),
+        "lead": min(model.structure.lead, some.deepest),
         "jitter_param": _jitter_parameter(model, named[0]),
         "cap_order": {"before": "before_jitter", "after": "after_jitter"}.get(model.structure.cap),
         "first_wait_exact": model.structure.is_first_exact,
         "per_try_timeout_s": _timeout(model, waits),
         "fit_quality": round(fits_well, 3),
+        "stalls": some.stalls,
     }
     return Backoff(**answer, detail=detail, last_is_cut=cut is not None, is_exact=model.structure.jitter == "none")
 
@@ -113,7 +119,7 @@ def _without_cut_waits(model: Model, waits: Waits, range_s: float) -> Waits | No
     """The waits without each call's last, if those and only those do not fit: a deadline cuts the last one short."""
     last = np.append(waits.call[1:] != waits.call[:-1], True)
     odd = np.exp(log_likelihood(model, waits, range_s)) < 0.05 / range_s
-    if int(waits.nth.max()) < 3 or last.all():
+    if waits.deepest < 3 or last.all():
         return None
     if float(odd[last].mean()) < LAST_WAIT_OUTLIERS or float(odd[~last].mean()) > 0.05:
         return None

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stormprobes.retries import jitter
-from stormprobes.retries.model import EARLY_S, OUTLIERS, TAIL, Model, edges, log_likelihood
+from stormprobes.retries.model import EARLY_S, OUTLIERS, STALL_S, TAIL, Model, edges, log_likelihood
 
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
@@ -47,7 +47,7 @@ def quality(model: Model, waits: Waits, range_s: float) -> float:
 def draw(model: Model, waits: Waits, rng: np.random.Generator) -> Floats:
     """One draw of each wait from *model*, given the waits before it."""
     low, high = edges(model, waits)
-    shape = jitter.slices(model.structure.jitter, int(waits.nth.max()))
+    shape = jitter.slices(model.structure.jitter, waits.deepest)
     u = rng.random(len(low))
     if shape is None:
         drawn = low + u * (high - low)
@@ -62,6 +62,9 @@ def draw(model: Model, waits: Waits, rng: np.random.Generator) -> Floats:
         drawn = np.minimum(drawn, model.values["cap"] + model.values.get("offset", 0.0))
     v = np.clip(rng.random(len(low)), 1e-6, 1 - 1e-4)
     overhead = (model.values["overhead"] + waits.crowd_s) * (v / (1 - v)) ** (1 / TAIL) - EARLY_S
+    if waits.stalls:
+        v = np.minimum(rng.random(len(low)), 0.99)
+        overhead = np.where(rng.random(len(low)) < waits.stalls, STALL_S * v / (1 - v), overhead)
     return np.asarray(drawn + overhead + model.values["delay"])
 
 
@@ -72,7 +75,7 @@ def _shape_quality(model: Model, waits: Waits) -> float:
     rng = np.random.default_rng(20_260_101)  # fixed: the same arrivals get the same reading
     drawn = np.stack([draw(model, waits, rng) for _ in range(DRAWS)])
     worst = 1.0
-    depths = [k for k in range(1, int(waits.nth.max()) + 1) if np.sum(waits.nth == k) >= 8]
+    depths = [k for k in range(1, waits.deepest + 1) if np.sum(waits.nth == k) >= 8]
     for nth in depths:
         here = waits.nth == nth
         if float(np.median(high[here] - low[here])) < WIDE_S and model.structure.jitter != "other:polly":
@@ -100,7 +103,7 @@ def _independence(waits: Waits) -> float:
 
     x: list[Floats] = []
     y: list[Floats] = []
-    for nth in range(2, int(waits.nth.max()) + 1):
+    for nth in range(2, waits.deepest + 1):
         pair = (waits.nth == nth) & ~np.isnan(waits.previous_s)
         if pair.sum() >= 8:
             for found, values in ((x, waits.previous_s[pair]), (y, waits.wait_s[pair])):

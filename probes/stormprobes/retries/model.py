@@ -2,8 +2,10 @@
 
 A wait is seen as the client's wait plus overhead (scheduling, the network, two stacks): a log-logistic delay after
 −1 ms (timers that fire early), whose spread is fitted, and a delay that is the same for all. A small share of waits
-may be anything: the outlier floor keeps one stalled process from deciding. Everything is computed for all waits at
-once.
+may be anything: the outlier floor keeps one stalled process from deciding. Where a whole fleet stalls (a hundred
+clients share two cores, or one interpreter), a share of the waits is longer by some hundred milliseconds; without a
+word for that, a base of 1 s would be read as 1.2 s, as a wait beyond the end says more than many within it. Everything
+is computed for all waits at once.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from stormprobes.retries import jitter, schedule
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["TAIL", "Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf"]
+__all__ = ["STALL_S", "TAIL", "Model", "Structure", "edges", "log_likelihood", "overhead_cdf", "overhead_pdf"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,6 +32,7 @@ DELAY_S = 0.001  # spread of the delay between machines, around 0
 OVERHEAD_SPREAD = 0.6  # of the logarithm of that median between machines
 TAIL = 3.0  # the exponent of the log-logistic: a process that is descheduled comes ten spreads late once in a thousand
 OUTLIERS = 0.01
+STALL_S = 0.1  # median of a stall: a log-logistic with exponent 1, so that one of several seconds is no surprise either
 NARROW_S = 0.0002  # below this a uniform part is a point
 DECORRELATED_FACTOR = 3.0
 
@@ -78,27 +81,34 @@ class Model:
         return np.concatenate([np.zeros(lead), waits])
 
 
-def overhead_cdf(x: Floats, scale: Floats) -> Floats:
-    """P(overhead ≤ x); x is seconds after the nominal instant."""
-    z = np.maximum(0.0, x + EARLY_S) / scale
+def overhead_cdf(x: Floats, scale: Floats, stalls: float = 0.0) -> Floats:
+    """P(overhead ≤ x); x is seconds after the nominal instant; *stalls* is the share that is late by a stall."""
+    after = np.maximum(0.0, x + EARLY_S)
+    z = after / scale
     cube = z * z * z
-    return np.asarray(cube / (1.0 + cube))
+    usual = np.asarray(cube / (1.0 + cube))
+    return usual if not stalls else (1.0 - stalls) * usual + stalls * after / (STALL_S + after)
 
 
-def overhead_pdf(x: Floats, scale: Floats) -> Floats:
+def overhead_pdf(x: Floats, scale: Floats, stalls: float = 0.0) -> Floats:
     """Density of the overhead, per second."""
-    z = np.maximum(0.0, x + EARLY_S) / scale
+    after = np.maximum(0.0, x + EARLY_S)
+    z = after / scale
     square = z * z
     denominator = 1.0 + square * z
-    return np.asarray(TAIL * square / (denominator * denominator * scale))
+    usual = np.asarray(TAIL * square / (denominator * denominator * scale))
+    if not stalls:
+        return usual
+    late = np.where(after > 0, STALL_S / (STALL_S + after) ** 2, 0.0)
+    return np.asarray((1.0 - stalls) * usual + stalls * late)
 
 
 def edges(model: Model, waits: Waits) -> tuple[Floats, Floats]:
     """Low and high end of the uniform part of each wait, before a cap that comes after jitter."""
     structure, values = model.structure, model.values
-    count = int(waits.nth.max())
+    count = waits.deepest
     offset = values.get("offset", 0.0)
-    row = waits.nth - 1
+    row = waits.place
     if structure.jitter == "decorrelated":
         base = values["base"]
         previous = np.where(np.isnan(waits.previous_s), base, np.maximum(base, waits.previous_s - offset - OVERHEAD_S))
@@ -127,34 +137,40 @@ def log_likelihood(model: Model, waits: Waits, range_s: float) -> Floats:
     structure, values = model.structure, model.values
     scale = values["overhead"] + waits.crowd_s
     w = waits.wait_s - values["delay"]
-    shape = jitter.slices(structure.jitter, int(waits.nth.max()))
+    shape = jitter.slices(structure.jitter, waits.deepest)
     low, high = edges(model, waits)
     cap = values["cap"] + values.get("offset", 0.0) if structure.cap == "after" else None
-    density = _uniform(w, low, high, scale, cap) if shape is None else _sliced(model, waits, w, scale, shape, cap)
+    stalls = waits.stalls
+    density = (
+        _uniform(w, low, high, scale, cap, stalls) if shape is None else _sliced(model, waits, w, scale, shape, cap)
+    )
     floor = OUTLIERS / range_s
     return np.asarray(np.log((1.0 - OUTLIERS) * density + floor))
 
 
-def _uniform(w: Floats, low: Floats, high: Floats, scale: Floats, cap: float | None) -> Floats:
+def _uniform(w: Floats, low: Floats, high: Floats, scale: Floats, cap: float | None, stalls: float) -> Floats:
     """Density of U(low, high), cut at *cap*, plus overhead."""
     width = high - low
     if cap is None:
-        if not np.any(width > NARROW_S):
-            return overhead_pdf(w - low, scale)
-        spread = (overhead_cdf(w - low, scale) - overhead_cdf(w - high, scale)) / np.maximum(width, NARROW_S)
-        return np.where(width > NARROW_S, spread, overhead_pdf(w - low, scale))
+        wide = width > NARROW_S
+        if not wide.any():
+            return overhead_pdf(w - low, scale, stalls)
+        spread = (overhead_cdf(w - low, scale, stalls) - overhead_cdf(w - high, scale, stalls)) / np.maximum(
+            width, NARROW_S
+        )
+        return spread if wide.all() else np.where(wide, spread, overhead_pdf(w - low, scale, stalls))
     narrow = width <= NARROW_S
     below = np.clip(cap, low, high)
     safe = np.maximum(width, NARROW_S)
-    spread = (overhead_cdf(w - low, scale) - overhead_cdf(w - below, scale)) / safe
-    spread = spread + (high - below) / safe * overhead_pdf(w - cap, scale)
-    return np.where(narrow, overhead_pdf(w - np.minimum(low, cap), scale), spread)
+    spread = (overhead_cdf(w - low, scale, stalls) - overhead_cdf(w - below, scale, stalls)) / safe
+    spread = spread + (high - below) / safe * overhead_pdf(w - cap, scale, stalls)
+    return np.where(narrow, overhead_pdf(w - np.minimum(low, cap), scale, stalls), spread)
 
 
 def _sliced(model: Model, waits: Waits, w: Floats, scale: Floats, shape: Floats, cap: float | None) -> Floats:
     """Density of a mixture of equally likely uniform slices, each cut at *cap*, plus overhead."""
     structure, values = model.structure, model.values
-    row = waits.nth - 1
+    row = waits.place
     low, high = edges(model, waits)
     lead = row < structure.lead
     place = np.maximum(row - structure.lead, 0)
@@ -165,5 +181,5 @@ def _sliced(model: Model, waits: Waits, w: Floats, scale: Floats, shape: Floats,
         points = low[:, None] + shape[place] * (high - low)[:, None]
     density = np.zeros(len(waits))
     for slot in range(points.shape[1] - 1):
-        density += _uniform(w, points[:, slot], points[:, slot + 1], scale, cap)
+        density += _uniform(w, points[:, slot], points[:, slot + 1], scale, cap, waits.stalls)
     return np.asarray(density / (points.shape[1] - 1))

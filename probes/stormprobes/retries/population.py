@@ -66,18 +66,20 @@ def population_of(calls: Calls, waits: Waits, *, changes: bool) -> Population:
 
 def _clients_wait_differently(calls: Calls, waits: Waits) -> bool:
     """True if the waits of one client, before the same retry, are not those of the others."""
+    import pandas as pd
     from scipy.stats import ks_2samp
 
     if not len(waits):
         return False
-    client = calls.table["client"].to_numpy(dtype=object)[waits.call]
-    names, counts = np.unique(client.astype(str), return_counts=True)
-    names = names[np.argsort(-counts, kind="stable")][:CLIENTS_COMPARED]
-    if len(names) < 2:
+    # Numbered in the order in which they came: which ones are compared must not depend on what they are called.
+    client = pd.factorize(calls.table["client"])[0][waits.call]
+    numbers, counts = np.unique(client, return_counts=True)
+    numbers = numbers[np.argsort(-counts, kind="stable")][:CLIENTS_COMPARED]
+    if len(numbers) < 2:
         return False
-    for name in names:
-        own = client == name
-        for nth in range(1, int(waits.nth.max()) + 1):
+    for number in numbers:
+        own = client == number
+        for nth in range(1, waits.deepest + 1):
             here = (waits.nth == nth) & ~(waits.retry_after_s > 0)
             a, b = waits.wait_s[own & here], waits.wait_s[~own & here]
             if len(a) < CLIENT_WAITS_MIN or len(b) < CLIENT_WAITS_MIN:

@@ -21,22 +21,27 @@ from stormprobes.retries.model import (
     DECORRELATED_FACTOR,
     DELAY_S,
     EARLY_S,
+    OUTLIERS,
     OVERHEAD_S,
     OVERHEAD_SPREAD,
     Model,
     Structure,
+    edges,
     log_likelihood,
 )
 
 if TYPE_CHECKING:
     from stormprobes.retries.waits import Waits
 
-__all__ = ["Fit", "Levels", "fit_models", "levels", "scored"]
+__all__ = ["Fit", "Levels", "fit_models", "levels", "scored", "stalled"]
 
 Floats = npt.NDArray[np.float64]
+Slopes = dict[tuple[object, ...], list[dict[str, float]]]  # what was guessed already, by what it depends on
 
 TOTAL_WAITS_FULL = 200  # waits up to which the likelihood counts in full
 FITTED_MAX = 6  # structures worth a fit
+ROUGH_SHARE = 0.4  # of the steps of a fit, after which those that are far behind are given up
+HOPELESS, HOPELESS_A_WAIT = 20.0, 0.2  # how far: more than the other steps were seen to bring
 GUESS_WAITS = 400  # waits that first guesses are compared on
 IMMEDIATE_S = 0.012  # a median wait below this may be no wait at all
 OVERHEAD_MAX_S = 0.05
@@ -46,6 +51,9 @@ POWER_WIDTH_MIN_S = 0.06  # a U² of less looks like the tail of the overhead
 RATIO_MAX = 0.955  # ±2.3 %
 WIDTH_OVERHEADS_MIN = 3.0  # an additive part narrower than so many spreads of the overhead is part of it
 CROWD_SHARE = 0.6
+STALL_MIN_S = 0.02
+STALLED_MIN = 2  # waits: one alone is an outlier
+STALLS = ((0.05, -1.0), (0.2, -2.0))  # shares that are tried, and how unusual they are
 MULTIPLIER_MIN = 1.08
 INCREMENT_SHARE_MIN = 0.05  # of the base: below, a wait that grows is one that does not
 _STEP = {"base": 0.03, "multiplier": 0.03, "increment": 0.05, "cap": 0.03, "width": 0.06, "offset": 0.01}
@@ -75,7 +83,7 @@ class Levels:
 
 def levels(waits: Waits) -> Levels:
     """Robust ends of the waits at each retry: the 3 % and 97 % quantiles, stretched as for a uniform."""
-    deepest = int(waits.nth.max())
+    deepest = waits.deepest
     found = np.full((6, deepest), np.nan)
     count = np.zeros(deepest, dtype=np.int64)
     for nth in range(1, deepest + 1):
@@ -105,8 +113,29 @@ def fit_models(waits: Waits) -> list[Fit]:
     guesses = (scored(g, few, range_s) for g in _guesses(seen, waits) if _is_possible(g.structure, g.values, crowd_s))
     for guess in sorted(guesses, key=_by_score, reverse=True):
         best_of.setdefault(guess.model.structure, guess)
-    fitted = [_fitted(fit, waits, range_s) for fit in list(best_of.values())[:FITTED_MAX]]
+    fitted = _fits(list(best_of.values())[:FITTED_MAX], waits, range_s)
     return sorted(fitted, key=_by_score, reverse=True)
+
+
+def stalled(fits: list[Fit], waits: Waits) -> tuple[Waits, list[Fit]] | None:
+    """*waits* with the share of stalls that explains them better than none, and their fits; None where none does.
+
+    *fits* are those without stalls. Tried only where some waits come later than the best of them allows: it costs two
+    further searches.
+    """
+    range_s = max(1.0, 2.0 * float(np.quantile(waits.wait_s, 0.995)))
+    _, high = edges(fits[0].model, waits)
+    late = waits.wait_s - high - fits[0].model.values["delay"] > STALL_MIN_S + waits.crowd_s
+    odd = np.exp(log_likelihood(fits[0].model, waits, range_s)) < 3.0 * OUTLIERS / range_s
+    if int((late & odd).sum()) < STALLED_MIN:
+        return None
+    best, found = fits[0].score, None
+    for share, log_prior in STALLS:
+        slow = replace(waits, stalls=share)
+        tried = fit_models(slow)
+        if tried and tried[0].score + log_prior > best:
+            best, found = tried[0].score + log_prior, (slow, tried)
+    return found
 
 
 def _by_score(fit: Fit) -> float:
@@ -120,22 +149,39 @@ def scored(model: Model, waits: Waits, range_s: float) -> Fit:
     overhead = np.log(model.values["overhead"] / OVERHEAD_S) / OVERHEAD_SPREAD
     delay = model.values["delay"] / DELAY_S
     free = len(model.structure.parameters) - 2
-    score = temper * float(per_wait.sum()) + model.structure.log_prior
+    total = float(per_wait.sum())
+    score = temper * total + model.structure.log_prior
     score -= 0.5 * free * np.log(max(2, waits.calls)) + 0.5 * (overhead**2 + delay**2)
-    return Fit(model=model, score=score, log_likelihood=float(per_wait.mean()))
+    return Fit(model=model, score=score, log_likelihood=total / max(1, len(waits)))
 
 
-def _fitted(guess: Fit, waits: Waits, range_s: float) -> Fit:
-    """The guess, improved by Nelder and Mead's simplex on the logarithms of the parameters."""
+def _fits(guesses: list[Fit], waits: Waits, range_s: float) -> list[Fit]:
+    """The guesses, improved; those that are far behind after some steps are left there."""
+    rough = [_fitted(guess, waits, range_s, ROUGH_SHARE) for guess in guesses]
+    hopeless = max((fit.score for fit, _ in rough), default=0.0) - HOPELESS - HOPELESS_A_WAIT * len(waits)
+    return [
+        _fitted(fit, waits, range_s, 1.0 - ROUGH_SHARE, simplex)[0] if fit.score > hopeless else fit
+        for fit, simplex in rough
+    ]
+
+
+def _fitted(
+    guess: Fit, waits: Waits, range_s: float, share: float, simplex: Floats | None = None
+) -> tuple[Fit, Floats]:
+    """The guess, improved by *share* of the steps of Nelder and Mead's simplex on the logarithms of the parameters.
+
+    Also the simplex at the end, from which further steps go on.
+    """
     from scipy.optimize import minimize
 
     structure = guess.model.structure
     names = structure.parameters
     crowd_s = _crowd(waits)
     guess = scored(guess.model, waits, range_s)
-    start = _to_plane(guess.model)
-    steps = np.array([_STEP.get(name, 0.3) for name in names])
-    simplex = np.vstack([start, start + np.diag(steps)])
+    if simplex is None:
+        start = _to_plane(guess.model)
+        simplex = np.vstack([start, start + np.diag([_STEP.get(name, 0.3) for name in names])])
+    evaluations = int(share * (30 + 30 * len(names)))
 
     def cost(point: Floats) -> float:
         model = _from_plane(structure, point, crowd_s)
@@ -143,13 +189,14 @@ def _fitted(guess: Fit, waits: Waits, range_s: float) -> Fit:
 
     found = minimize(
         cost,
-        start,
+        simplex[0],
         method="Nelder-Mead",
-        options={"initial_simplex": simplex, "maxfev": 30 + 30 * len(names), "xatol": 1e-3, "fatol": 0.02},
+        options={"initial_simplex": simplex, "maxfev": evaluations, "xatol": 1e-3, "fatol": 0.02},
     )
     model = _from_plane(structure, found.x, crowd_s)
     better = None if model is None else scored(model, waits, range_s)
-    return better if better is not None and better.score > guess.score else guess
+    best = better if better is not None and better.score > guess.score else guess
+    return best, np.asarray(found.final_simplex[0])
 
 
 def _to_plane(model: Model) -> Floats:
@@ -184,7 +231,10 @@ def _from_plane(structure: Structure, point: Floats, crowd_s: float) -> Model | 
 
 
 def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: float) -> bool:
-    """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape."""
+    """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape.
+
+    A fixed wait that is shorter than the overhead is no wait, but a slow "at once".
+    """
     base = values.get("base", 1.0)
     width_min_s = POWER_WIDTH_MIN_S if structure.jitter == "additive:2" else WIDTH_MIN_S
     width_min_s = max(width_min_s, WIDTH_OVERHEADS_MIN * (values["overhead"] + CROWD_SHARE * crowd_s))
@@ -193,7 +243,7 @@ def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: flo
         and values.get("increment", 1.0) >= INCREMENT_SHARE_MIN * base
         and values["overhead"] <= OVERHEAD_MAX_S
         and values["delay"] > -1.5 * EARLY_S
-        and base >= WAIT_MIN_S
+        and base >= (max(WAIT_MIN_S, values["overhead"]) if structure.family == "fixed" else WAIT_MIN_S)
         and values.get("width", 1.0) >= width_min_s
         and values.get("ratio", 0.5) <= RATIO_MAX
         and values.get("cap", base) >= 0.99 * base
@@ -203,11 +253,15 @@ def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: flo
 def _guesses(seen: Levels, waits: Waits) -> Iterator[Model]:
     """A model for each structure that could be, with values from the levels alone."""
     deepest = len(seen.count)
+    known: Slopes = {}
     for offset in _offsets(seen, waits):
         allowed = IMMEDIATE_S + seen.crowd_s
         leading = int(np.cumprod(seen.middle - offset + OVERHEAD_S - EARLY_S < allowed).sum())
-        if leading == deepest:
-            yield from _immediate(deepest, offset)
+        slowest_s = float((seen.middle - offset).max())
+        if (
+            leading == deepest or slowest_s < OVERHEAD_MAX_S
+        ):  # a busy machine's "at once" takes longer than others' waits
+            yield from _immediate(deepest, offset, slowest_s)
         for lead in {0, min(leading, 2, deepest - 1)}:
             for name in jitter.JITTERS:
                 if name in {"decorrelated", "other:polly"} and waits.is_offset:
@@ -216,13 +270,13 @@ def _guesses(seen: Levels, waits: Waits) -> Iterator[Model]:
                     may_be = name in {"full", "equal", "proportional", "decorrelated"} and deepest - lead > 1
                     if is_first_exact and not (may_be and seen.spread[lead] < 0.25 * seen.spread[lead + 1]):
                         continue
-                    yield from _for_jitter(seen, name, lead, is_first_exact, offset)
+                    yield from _for_jitter(seen, name, lead, is_first_exact, offset, known)
 
 
-def _immediate(deepest: int, offset: float) -> Iterator[Model]:
+def _immediate(deepest: int, offset: float, slowest_s: float) -> Iterator[Model]:
     structure = Structure(family="immediate", jitter="none", lead=deepest, has_offset=offset > 0)
     values = {"offset": offset} if offset > 0 else {}
-    for overhead in (OVERHEAD_S, 2 * OVERHEAD_S):
+    for overhead in (OVERHEAD_S, 2 * OVERHEAD_S, min(0.9 * OVERHEAD_MAX_S, max(4 * OVERHEAD_S, slowest_s))):
         yield Model(structure=structure, values={**values, "overhead": overhead, "delay": 0.0})
 
 
@@ -236,7 +290,9 @@ def _offsets(seen: Levels, waits: Waits) -> list[float]:
     return sorted({min(waits.timeout_s, 0.99 * least), 0.9 * least})
 
 
-def _for_jitter(seen: Levels, name: str, lead: int, is_first_exact: bool, offset: float) -> Iterator[Model]:
+def _for_jitter(
+    seen: Levels, name: str, lead: int, is_first_exact: bool, offset: float, known: Slopes
+) -> Iterator[Model]:
     low, middle, high = (np.maximum(1e-4, x[lead:] - offset) for x in (seen.low, seen.middle, seen.high))
     kind, _, case = name.partition(":")
     weight = np.sqrt(seen.count[lead:] + 0.1)
@@ -268,7 +324,10 @@ def _for_jitter(seen: Levels, name: str, lead: int, is_first_exact: bool, offset
         structure = Structure(
             family=family, jitter=name, cap=cap, lead=lead, is_first_exact=is_first_exact, has_offset=offset > 0
         )
-        for guess in _for_family(family, cap, ceiling, middle, high, weight):
+        shape = (family, cap, lead, offset, "high" if ceiling is high else kind)  # several jitters have one upper end
+        if shape not in known:
+            known[shape] = list(_for_family(family, cap, ceiling, middle, high, weight))
+        for guess in known[shape]:
             yield Model(structure=structure, values={**values, **guess, **({"offset": offset} if offset > 0 else {})})
 
 

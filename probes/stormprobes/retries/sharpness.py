@@ -28,9 +28,7 @@ def sharpness(fit: Fit, waits: Waits, range_s: float, name: str) -> float:
         return 1.0
     rivals = 0.0
     for factor in (OFF, 1 / OFF):
-        best = max(
-            scored(model, waits, range_s).score for model in _moved(fit.model, name, factor, int(waits.nth.max()))
-        )
+        best = max(scored(model, waits, range_s).score for model in _moved(fit.model, name, factor, waits.deepest))
         rivals += math.exp(min(0.0, best - fit.score))
     return 1.0 / (1.0 + rivals)
 

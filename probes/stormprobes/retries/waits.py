@@ -41,6 +41,7 @@ class Waits:
     retry_after_s: Floats
     crowd_s: Floats  # how much a crowd may have delayed it
     is_offset: bool = False
+    stalls: float = 0.0  # share of waits that a busy machine made longer, by an unknown time
     timeout_s: float = float("nan")  # how long the client waits for an answer, where tries hung
 
     def __len__(self) -> int:
@@ -51,6 +52,16 @@ class Waits:
     def calls(self) -> int:
         """Calls that waited at least once."""
         return len(np.unique(self.call))
+
+    @cached_property
+    def deepest(self) -> int:
+        """The largest number of a retry."""
+        return int(self.nth.max())
+
+    @cached_property
+    def place(self) -> Ints:
+        """*nth* from 0."""
+        return np.asarray(self.nth - 1)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Waits:
         """Those waits only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import numpy as np
@@ -10,67 +11,149 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stormprobes.retries.arrivals import clean
+from stormprobes.retries.linking import link
+from stormprobes.retries.population import population_of
+from stormprobes.retries.waits import measure
 from stormprobes.retry_with_jitter import identify_retries
 from support.retry_clients import Client, arrivals, random_client
 from support.retry_traces import some_calls, trace
 
-FEW = settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(MANY, max_examples=4)
 COLUMNS = ["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"]
+LABELS = ("retries", "family", "jitter", "attempts_max")
+SURE = ("axios_retry_linear", "cockatiel_full", "tenacity_exponential")  # read as surely as so many calls allow
 
 
-def some_arrivals(seed: int, calls: int = 12) -> pd.DataFrame:
+def some_arrivals(seed: int, calls: int = 12, clients: int = 3) -> pd.DataFrame:
     """A random client's arrivals."""
     rng = np.random.default_rng(seed)
-    return arrivals(random_client(rng), calls=calls, rng=rng, clients=3)
+    return arrivals(random_client(rng), calls=calls, rng=rng, clients=clients).round(6)
 
 
-@FEW
+def shifted(frame: pd.DataFrame, by_s: float) -> pd.DataFrame:
+    return frame.assign(t_start_s=frame["t_start_s"] + by_s, t_end_s=frame["t_end_s"] + by_s)
+
+
+def renamed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Names whose alphabetical order is another one."""
+    return frame.assign(client=frame["client"].map(lambda n: f"{n[::-1]}z"), op=frame["op"].map(lambda n: f"{n}?"))
+
+
+def measured(frame: pd.DataFrame) -> str:
+    """All that a reading is made of, but for the names of clients: calls, their rows, and the waits."""
+    calls = link(clean(frame))
+    rows = calls.rows.drop(columns=["client", "op"])
+    table = calls.table.assign(client=pd.factorize(calls.table["client"])[0])
+    waits = {key: list(map(str, value)) for key, value in vars(measure(calls)).items() if isinstance(value, np.ndarray)}
+    return f"{rows.to_json()}{table.to_json()}{calls.method}{calls.trust}{waits}"
+
+
+@MANY
 @given(seed=st.integers(0, 10_000), shift_s=st.sampled_from([0.5, 1234.0, 1.7e9]))
 def test_a_shift_of_the_clock_changes_nothing(seed: int, shift_s: float) -> None:
     """Arrivals at another time are the same arrivals."""
-    frame = some_arrivals(seed).round(6)
-    shifted = frame.assign(t_start_s=frame["t_start_s"] + shift_s, t_end_s=frame["t_end_s"] + shift_s)
-
-    assert identify_retries(frame) == identify_retries(shifted)
-
-
-@FEW
-@given(seed=st.integers(0, 10_000))
-def test_names_change_nothing(seed: int) -> None:
-    """Clients and calls may be called what they like."""
     frame = some_arrivals(seed)
-    renamed = frame.assign(client=frame["client"].map(lambda n: f"zz{n[::-1]}"), op=frame["op"].map(lambda n: f"{n}?"))
 
-    assert identify_retries(frame) == identify_retries(renamed)
+    assert measured(frame) == measured(shifted(frame, shift_s))
 
 
-@FEW
+@MANY
+@given(seed=st.integers(0, 10_000), clients=st.integers(1, 12))
+def test_names_change_nothing(seed: int, clients: int) -> None:
+    """Clients and calls may be called what they like."""
+    frame = some_arrivals(seed, clients=clients)
+
+    assert measured(frame) == measured(renamed(frame))
+
+
+@MANY
 @given(seed=st.integers(0, 10_000), order=st.integers(0, 1000))
 def test_the_order_of_rows_changes_nothing(seed: int, order: int) -> None:
     """A shuffled log is the same log."""
     frame = some_arrivals(seed)
 
-    assert identify_retries(frame) == identify_retries(frame.sample(frac=1, random_state=order))
+    assert measured(frame) == measured(frame.sample(frac=1, random_state=order))
 
 
-@FEW
+@MANY
 @given(seed=st.integers(0, 10_000))
 def test_copies_of_rows_change_nothing(seed: int) -> None:
     """A line that was logged twice happened once."""
     frame = some_arrivals(seed)
-    reading = identify_retries(pd.concat([frame, frame.head(5)]))
+    doubled = pd.concat([frame, frame.head(5)])
 
-    assert {"exact copies": 5} == reading["detail"].pop("dropped")
-    expected = identify_retries(frame)
-    expected["detail"].pop("dropped")
-    assert expected == reading
+    assert {"exact copies": 5} == clean(doubled).dropped
+    assert measured(frame) == measured(doubled)
+
+
+def test_the_whole_reading_is_the_same() -> None:
+    """Another clock, other names for twelve clients, another order: the reading is equal, key by key."""
+    frame = some_arrivals(7, calls=60, clients=12)
+    other = shifted(renamed(frame), 1.7e9).sample(frac=1, random_state=7)
+
+    assert identify_retries(frame) == identify_retries(other)
+
+
+def test_clients_that_are_compared_are_not_chosen_by_name() -> None:
+    """Of twenty clients, one waits otherwise: whether that is noticed does not depend on what it is called."""
+    rng = np.random.default_rng(1)
+    usual, other = (Client(family="fixed", jitter="none", base_s=base_s, attempts=4) for base_s in (0.1, 0.3))
+    frame = pd.concat(
+        [
+            arrivals(usual, calls=190, rng=rng, clients=19, name="m"),
+            arrivals(other, calls=10, rng=rng, clients=1, name="odd"),
+        ]
+    )
+    seen = set()
+    for name in ("a", "z"):
+        calls = link(clean(frame.assign(client=frame["client"].replace("odd0", name))))
+        seen.add(population_of(calls, measure(calls), changes=False).notes)
+
+    assert 1 == len(seen)
+
+
+def dropped(frame: pd.DataFrame, keep: int, seed: int) -> pd.DataFrame:
+    """*keep* calls of *frame*, drawn at random."""
+    chosen = np.random.default_rng(seed).permutation(frame["op"].unique())[:keep]
+    return frame[frame["op"].isin(chosen)]
+
+
+@FEW
+@given(seed=st.integers(0, 10_000), keep=st.integers(1, 40), is_public=st.booleans())
+def test_no_confidence_is_above_what_so_many_calls_allow(seed: int, keep: int, is_public: bool) -> None:
+    """At most 1 − 0.42/√n, for every key, whatever the arrivals: below 18 calls nothing is sure."""
+    whole = trace(SURE[seed % len(SURE)]) if is_public else some_arrivals(seed, calls=40)
+    reading = identify_retries(dropped(whole, keep, seed))
+
+    assert keep == reading["n_ops"]
+    assert max(reading["confidence"].values()) <= 1 - 0.42 / np.sqrt(keep)
+
+
+@functools.cache
+def sure_of(name: str) -> dict[str, float]:
+    """The confidences of the whole of a trace."""
+    found: dict[str, float] = identify_retries(trace(name))["confidence"]
+    return found
+
+
+@FEW
+@given(name=st.sampled_from(SURE), keep=st.integers(5, 100), seed=st.integers(0, 10_000))
+def test_dropping_calls_of_a_client_that_is_read_for_sure_never_raises_a_confidence(
+    name: str, keep: int, seed: int
+) -> None:
+    """Whichever calls are left: no label of the part is surer than that of the whole."""
+    part = identify_retries(dropped(trace(name), keep, seed))["confidence"]
+
+    assert {} == {key: (part[key], sure_of(name)[key]) for key in LABELS if part[key] > sure_of(name)[key]}
 
 
 def test_confidence_falls_with_fewer_calls_on_average() -> None:
     """Over random clients, the mean confidence in family, jitter and attempts rises with the number of calls."""
     means = []
     for calls in (4, 40):
-        readings = [identify_retries(some_arrivals(seed, calls)) for seed in range(6)]
+        readings = [identify_retries(some_arrivals(seed, calls)) for seed in range(4)]
         keys = ("family", "jitter", "attempts_max")
         means.append(float(np.mean([reading["confidence"][key] for reading in readings for key in keys])))
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import pandas as pd
 import pytest
 
 from stormprobes.retry_with_jitter import retry_with_jitter
-from support.command import environment, stormproof
+from support.command import stormproof
 from support.retry_traces import some_calls, trace
 
 BEGAN_S = 1_790_000_000.0
@@ -181,34 +179,3 @@ def test_the_command_refuses_in_words(arguments: list[str], code: int, words: st
     assert (code, "") == (done.code, done.out)
     assert words in done.err
     assert "Traceback" not in done.err
-
-
-def test_plain_chaos_run_calls_the_probe(rows: pd.DataFrame, tmp_path: Path) -> None:
-    """A Chaos Toolkit experiment reads a file with the probe; its journal holds the whole reading."""
-    file = written(tmp_path / "arrivals.csv", rows, "csv")
-    probe = {
-        "type": "probe",
-        "name": "clients-back-off",
-        "provider": {
-            "type": "python",
-            "module": "stormprobes.retry_with_jitter",
-            "func": "retry_with_jitter",
-            "arguments": {"path": str(file), "format": "csv"},
-        },
-    }
-    experiment = {
-        "title": "Clients back off",
-        "description": "Read off a file.",
-        "method": [probe],
-    }
-    (tmp_path / "experiment.json").write_text(json.dumps(experiment))
-    played = subprocess.run(
-        [str(Path(sys.executable).with_name("chaos")), "--no-version-check", "run", "experiment.json"],
-        capture_output=True, text=True, timeout=90, cwd=tmp_path, env=environment({}), check=False,
-    )  # fmt: skip
-
-    assert 0 == played.returncode, played.stdout + played.stderr
-    journal = json.loads((tmp_path / "journal.json").read_text())
-    (seen,) = journal["run"]
-    assert ("completed", "succeeded") == (journal["status"], seen["status"])
-    assert ("linear", 7) == (seen["output"]["family"], seen["output"]["attempts_max"])
