@@ -218,7 +218,10 @@ def test_a_role_is_assumed_again_before_it_expires(
     assert arn.endswith(":assumed-role/stormproof-staging/stormproof-20260304T120000Z-az-loss-x")
     assumed = [one.operation for one in wire.calls].count("AssumeRole")
     credentials = sts._request_signer._credentials
-    credentials._expiry_time = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)  # as it will be in an hour: here, and where it was kept
+    credentials._expiry_time = soon
+    for kept in credentials._refresh_using.__self__._cache.values():
+        kept["Credentials"]["Expiration"] = soon.isoformat()
     sts.get_caller_identity()
     assert [one.operation for one in wire.calls].count("AssumeRole") == assumed + 1
 

@@ -51,10 +51,19 @@ def emulator() -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     try:
         wait_for("moto", lambda: _answers(url), within_s=60)
+        _warm_up(url)
         yield url
     finally:
         process.kill()
         process.wait(timeout=30)
+
+
+def _warm_up(url: str) -> None:
+    """The first call of each service makes moto import it, which may take longer than our own clients wait."""
+    patient("iam", url).list_account_aliases()
+    patient("sts", url).get_caller_identity()
+    patient("sns", url).list_topics()
+    patient("cloudwatch", url).list_metrics()
 
 
 def _answers(url: str) -> bool:
