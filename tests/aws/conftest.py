@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stormproof.faults import aws
 from support.emulated_aws import Estate, build, emulator
 from support.lab import RunningLab, running_lab
 
@@ -17,6 +18,12 @@ from support.lab import RunningLab, running_lab
 def lab() -> Iterator[RunningLab]:
     """A hardened lab, up for the whole session."""
     yield from running_lab("hardened")
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own clients wait a minute for an answer, not five seconds: a busy machine is no finding of these tests."""
+    monkeypatch.setitem(aws.client.__kwdefaults__, "timeout_s", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from stormproof.staging.environment import discover
 from support.command import stormproof
 from support.emulated_aws import READY, Cut, Estate, Recorder, environment_file, recorder, state_of
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
 GOLDEN = Path(__file__).parents[1] / "golden/aws/az-loss-rehearsal.json"
 # One call a part that changes something: ACL and instances are two each with their counterparts.

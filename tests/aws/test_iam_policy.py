@@ -17,7 +17,7 @@ from stormproof.staging.environment import discover, readings
 from support.command import ROOT, stormproof
 from support.emulated_aws import READY, Estate, environment_file, recorder
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
 # The service in a signature → IAM's prefix, where they differ.
 _IAM = {"monitoring": "cloudwatch"}

@@ -364,7 +364,8 @@ class _Recording(http.server.BaseHTTPRequestHandler):
             with _DIRECT.open(request, timeout=30) as answer:
                 return answer.status, answer.headers.get("Content-Type", ""), answer.read()
         except urllib.error.HTTPError as error:
-            return error.code, error.headers.get("Content-Type", ""), error.read()
+            with error:
+                return error.code, error.headers.get("Content-Type", ""), error.read()
 
     def _answer(self, status: int, kind: str, data: bytes) -> None:
         self.send_response(status)
