@@ -147,7 +147,12 @@ class AzOutage:
             seen = {one.seen for one in looks}
             answers = {url: answer for one in looks for url, answer in one.evidence["called_directly"].items()}
             return Look(seen=seen.pop() if len(seen) == 1 else Seen.PARTIAL, evidence={"called_directly": answers})
-        states = self._target_states()
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            states = self._target_states()
+        except (BotoCoreError, ClientError) as error:  # one look that is blind: neither felt nor gone, and looked again
+            return Look(seen=Seen.PARTIAL, evidence={"blind": str(error)[:300]})
         if set(states.values()) == {_IN_SERVICE}:
             return Look(seen=Seen.WHOLE, evidence={"target_health": states})
         out = all(state in _WHOLLY_OUT for state in states.values())

@@ -6,10 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from stormproof.errors import FaultError, InputError
-from stormproof.faults import catalogue
+from stormproof.faults import aws, catalogue
 from stormproof.faults.api_call import CallsAws
+from stormproof.faults.protocol import Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 from support.planning import make_aws_environment
@@ -93,3 +95,48 @@ def test_every_fault_of_aws_says_which_calls_it_makes() -> None:
         assert isinstance(bound, CallsAws)
         assert {call.purpose for call in bound.api_calls} == {"read", "inject", "undo"}
         assert ("FailoverDBCluster" in {call.operation for call in bound.api_calls}) is needed
+
+
+def _seen_by_targets() -> tuple[Any, Stubber]:
+    """The fault where no instance can be called directly, and the client with which it asks, stubbed."""
+    environment = make_aws_environment()
+    out_of_reach = dataclasses.replace(
+        environment,
+        aws=dataclasses.replace(environment.aws, endpoint_url="http://127.0.0.1:9"),
+        zones={zone: tuple(dataclasses.replace(one, url="") for one in own) for zone, own in environment.zones.items()},
+    )
+    fault = _lose(out_of_reach)
+    bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
+    return bound, Stubber(aws.client("elbv2", fault.configuration))
+
+
+@pytest.mark.parametrize(
+    ("states", "seen"),
+    [
+        (("healthy", "healthy"), Seen.WHOLE),
+        (("unhealthy", "unused"), Seen.BROKEN),
+        (("healthy", "unhealthy"), Seen.PARTIAL),
+        ((), Seen.BROKEN),
+    ],
+)
+def test_what_the_target_groups_say_is_seen(states: tuple[str, ...], seen: Seen) -> None:
+    """A target that is no longer registered gets no traffic either; other zones' targets are not looked at."""
+    bound, stubber = _seen_by_targets()
+    rows = [
+        {"Target": {"Id": one}, "TargetHealth": {"State": state}}
+        for one, state in [*zip(("i-0a1", "i-0a2"), states, strict=False), ("i-0b1", "healthy")]
+    ]
+    stubber.add_response("describe_target_health", {"TargetHealthDescriptions": rows})
+    with stubber:
+        assert bound.look().seen is seen
+
+
+def test_a_look_that_is_refused_is_blind_and_not_an_end() -> None:
+    """A throttled API is neither felt nor gone; the next look may see."""
+    bound, stubber = _seen_by_targets()
+    stubber.add_client_error("describe_target_health", "Throttling")
+    with stubber:
+        look = bound.look()
+
+    assert look.seen is Seen.PARTIAL
+    assert "Throttling" in look.evidence["blind"]
