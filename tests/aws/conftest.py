@@ -1,4 +1,7 @@
-"""The hardened lab that the AWS protocol tests share; a test that breaks it heals it."""
+"""The hardened lab that the AWS protocol tests share (a test that breaks it heals it), and an estate in moto.
+
+The estate needs no lab: moto is a process of its own, reached over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from stormproof.faults import aws
+from support.emulated_aws import Estate, build, emulator
 from support.lab import RunningLab, running_lab
 
 
@@ -13,3 +18,37 @@ from support.lab import RunningLab, running_lab
 def lab() -> Iterator[RunningLab]:
     """A hardened lab, up for the whole session."""
     yield from running_lab("hardened")
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own clients wait a minute for an answer, not five seconds: a busy machine is no finding of these tests."""
+    monkeypatch.setitem(aws.client.__kwdefaults__, "timeout_s", 60.0)
+
+
+@pytest.fixture(scope="session")
+def emulated() -> Iterator[str]:
+    """The URL of a moto server for the whole session; each test builds its estate anew."""
+    with emulator() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _kept() -> list[Estate]:
+    """The estate that tests share which only look at it."""
+    return []
+
+
+@pytest.fixture
+def estate(emulated: str, _kept: list[Estate]) -> Estate:
+    """An estate to look at: whoever changes it brings it back, or takes `scratch`."""
+    if not _kept:
+        _kept.append(build(emulated))
+    return _kept[0]
+
+
+@pytest.fixture
+def scratch(emulated: str, _kept: list[Estate]) -> Estate:
+    """An estate of one's own. There is one emulator, so the shared one is gone and built anew for the next test."""
+    _kept.clear()
+    return build(emulated)

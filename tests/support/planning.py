@@ -1,5 +1,6 @@
 """An environment and resolved faults, written by hand: what plans are tested against, free of a running lab."""
 
+from stormproof.model.cloud import Cloud, CloudZone, Cluster, Fis, ScalingGroup
 from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
 from stormproof.model.experiment import Experiment, FaultRequest, Limits, Load, Timeline
 from stormproof.model.plan import ResolvedFault
@@ -79,4 +80,61 @@ def make_fault(number: int = 1, *, configuration: dict[str, object] | None = Non
         what=f"stop 1 instance of zone a: i-{number}",
         undo="start it again",
         effect={"kind": "zone-silent", "zone": "a"},
+    )
+
+
+def make_aws_environment() -> Environment:
+    """`experiments/environments/staging.example.yaml` as it would be found: an account that nobody has to ask."""
+    account, region = "123456789012", "eu-central-1"
+    zones = {"a": "euc1-az2", "b": "euc1-az3", "c": "euc1-az1"}
+    return Environment(
+        name="staging",
+        simulated=False,
+        base_url="https://shop.staging.example.com",
+        aws=Aws(
+            endpoint_url=None,
+            region=region,
+            account=account,
+            partition="aws",
+            role_arn=f"arn:aws:iam::{account}:role/stormproof-staging",
+        ),
+        zones={
+            zone: tuple(
+                Instance(id=f"i-0{zone}{number}", zone=zone, url=f"http://10.0.0.{number}:8080") for number in (1, 2)
+            )
+            for zone in zones
+        },
+        cloud=Cloud(
+            tags={"chaos-ready": "true", "app": "shop"},
+            zones={
+                zone: CloudZone(name=zone, az_id=az_id, az_name=f"{region}{zone}", subnets=(f"subnet-0{zone}",))
+                for zone, az_id in zones.items()
+            },
+            target_groups={
+                "shop": f"arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/shop/0123456789abcdef"
+            },
+            scaling_groups=(
+                ScalingGroup(
+                    name="shop",
+                    arn=f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:0b:autoScalingGroupName/shop",
+                ),
+            ),
+            clusters=(
+                Cluster(
+                    name="orders",
+                    arn=f"arn:aws:rds:{region}:{account}:cluster:orders",
+                    writer="orders-a",
+                    members={"orders-a": f"{region}a", "orders-b": f"{region}b"},
+                ),
+            ),
+            alarms_guard={
+                "shop-availability": f"arn:aws:cloudwatch:{region}:{account}:alarm:shop-availability",
+            },
+            fis=Fis(
+                role_arn=f"arn:aws:iam::{account}:role/stormproof-fis",
+                launch_roles=(f"arn:aws:iam::{account}:role/shop-deployment",),
+                log_group_arn=f"arn:aws:logs:{region}:{account}:log-group:/stormproof/fis",
+                report_bucket="shop-chaos-reports",
+            ),
+        ),
     )

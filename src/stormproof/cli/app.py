@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import evidencing, inspecting, laboratory, later, probing, rehearsing, running
+from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running
 
 app = typer.Typer(
     name="stormproof",
@@ -39,7 +39,7 @@ def _root(
 app.command("init")(inspecting.init)
 app.command("validate")(inspecting.validate)
 app.command("plan")(inspecting.plan)
-app.command("compile")(inspecting.compile_)
+app.command("compile")(compiling.compile_)
 app.command("schema")(inspecting.schema)
 app.command("run")(running.run)
 app.command("rehearse")(rehearsing.rehearse)

@@ -50,6 +50,15 @@ def _check_same_guardrails(file: EnvironmentFile, other: EnvironmentFile) -> Non
         )
 
 
+def refuse_aws(file: EnvironmentFile, doing: str) -> None:
+    """`UsageError` for what an environment in AWS cannot have done to it in this version."""
+    if file.cloud is not None:
+        raise UsageError(
+            f"environment {file.name!r} is of kind aws: {doing} is not in this version there; nothing was touched",
+            hint="plan, run --dry-run and compile --to fis work; see CHANGELOG.md, 'Not yet'",
+        )
+
+
 def running_lab() -> Environment | None:
     """The lab that somebody started by hand and that is up now."""
     from stormproof.lab import control
@@ -61,11 +70,16 @@ def running_lab() -> Environment | None:
         return None
 
 
-def planning_environment(file: EnvironmentFile) -> Environment:
+def planning_environment(file: EnvironmentFile, *, seed: int | None = None) -> Environment:
     """What *file*'s experiments are planned against: the lab that is up, else one as `run` would bring up.
 
-    Of the latter the shape is true and the ids and ports are examples, which is said on stderr.
+    Of the latter the shape is true and the ids and ports are examples, which is said on stderr. Of an environment in
+    AWS what is there now, read and not touched; *seed* orders the instances of a zone.
     """
+    if file.cloud is not None:
+        from stormproof.staging.environment import discover
+
+        return discover(file.name, file.cloud, seed=seed)
     there = running_lab()
     if there is not None:
         return there

@@ -11,11 +11,10 @@ import typer
 
 from stormproof.cli.environments import find_environment, planning_environment
 from stormproof.cli.printing import print_json
-from stormproof.cli.running import EnvOption, JsonOption, OutOption, SetOption, SpecArgument
-from stormproof.errors import LabError, NotInThisVersionError, StormproofError, UsageError
+from stormproof.cli.running import EnvOption, JsonOption, SeedOption, SetOption, SpecArgument
+from stormproof.errors import LabError, StormproofError, UsageError
 
 if TYPE_CHECKING:
-    from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
     from stormproof.spec.override import Overrides
 
@@ -28,11 +27,6 @@ def _load(spec: Path, overrides: Overrides) -> Experiment:
     from stormproof.spec.loader import load_experiment
 
     return load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
-
-
-def _environment(env: str, spec: Path, overrides: Overrides) -> Environment:
-    """The environment to plan against."""
-    return planning_environment(find_environment(env, spec=spec, lab_overrides=overrides.lab))
 
 
 def validate(
@@ -59,7 +53,16 @@ def validate(
     return failures[0].exit_code if failures else 0
 
 
-def plan(spec: SpecArgument, env: EnvOption = "local", set_: SetOption = None, as_json: JsonOption = False) -> int:
+def plan(
+    spec: SpecArgument,
+    env: EnvOption = "local",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    seed: SeedOption = None,
+    iam_policy: Annotated[
+        bool, typer.Option("--iam-policy", help="Print the least IAM policy for this plan (environments in AWS).")
+    ] = False,
+) -> int:
     """Show what a run would touch and how it would be undone, and what its claims need. Changes nothing."""
     from stormproof.plan.describe import describe, describe_text
     from stormproof.plan.resolve import resolve_faults
@@ -67,51 +70,23 @@ def plan(spec: SpecArgument, env: EnvOption = "local", set_: SetOption = None, a
 
     overrides = split_overrides(set_ or [])
     experiment = _load(spec, overrides)
-    environment = _environment(env, spec, overrides)
+    file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    if iam_policy and file.cloud is None:
+        raise UsageError(f"--iam-policy: expected an environment of kind aws, got {env}", hint="--env staging")
+    environment = planning_environment(file, seed=seed)
     resolved = resolve_faults(experiment, environment)
+    if iam_policy and file.cloud is not None:
+        from stormproof.plan.iam_policy import calls_of, policy_of
+        from stormproof.staging.environment import discovery_calls
+
+        calls = calls_of(resolved, file.guardrails, discovery=discovery_calls(file.cloud))
+        print_json(policy_of(calls, environment))
+        return 0
     document = describe(experiment, resolved, environment)
     if as_json:
         print_json(document)
     else:
         typer.echo(describe_text(document))
-    return 0
-
-
-def compile_(
-    spec: SpecArgument,
-    to: Annotated[str, typer.Option("--to", help="chaostoolkit (fis is not in this version).")],
-    env: EnvOption = "local",
-    set_: SetOption = None,
-    out: OutOption = None,
-) -> int:
-    """Write the experiment for another player: with `--to chaostoolkit`, for `chaos validate` and `chaos run`.
-
-    Plain `chaos run` injects and undoes the same; it drives no load, has no watchdog and gives no verdict.
-    """
-    from stormproof.plan.compile import compile_experiment
-    from stormproof.plan.resolve import resolve_faults
-    from stormproof.record.atomic import write_json
-    from stormproof.spec.override import split_overrides
-
-    if to == "fis":
-        raise NotInThisVersionError("compile --to fis")
-    if to != "chaostoolkit":
-        raise UsageError(f"--to {to}: expected chaostoolkit or fis")
-    overrides = split_overrides(set_ or [])
-    experiment = _load(spec, overrides)
-    environment = _environment(env, spec, overrides)
-    document = compile_experiment(
-        experiment,
-        resolve_faults(experiment, environment),
-        noop=overrides.noop,
-        seed=0,
-        base_url=environment.base_url,
-    )
-    if out is None:
-        print_json(document)
-    else:
-        write_json(out, document)
-        sys.stderr.write(f"{out}: for chaos validate and chaos run\n")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stormproof.cli.environments import find_environment, lab_environment, runs_folder
+from stormproof.cli.environments import find_environment, lab_environment, refuse_aws, runs_folder
 from stormproof.cli.printing import print_json
 from stormproof.cli.running import ConfirmOption, EnvOption, JsonOption, OutOption, SetOption, SpecArgument
 from stormproof.errors import StormproofError, UnavailableError, UsageError
@@ -49,6 +49,7 @@ def rehearse(
         raise UsageError("--set fault.noop=true: a rehearsal of nothing proves nothing")
     experiment = load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    refuse_aws(file, "rehearse")
     with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
         preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stormproof.cli.environments import find_environment, lab_environment, running_lab, runs_folder, writable_folder
+from stormproof.cli.environments import (
+    find_environment,
+    lab_environment,
+    refuse_aws,
+    running_lab,
+    runs_folder,
+    writable_folder,
+)
 from stormproof.cli.printing import print_json, print_verdict
 from stormproof.errors import StormproofError, UnavailableError, UsageError
 
@@ -26,6 +33,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the spec or of the environment."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The folder to write to.", show_default=False)]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Repeat the random choices of an earlier run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 ConfirmOption = Annotated[
@@ -39,7 +47,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     out: OutOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
-    seed: Annotated[int | None, typer.Option(help="Repeat the random choices of an earlier run.")] = None,
+    seed: SeedOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     confirm: ConfirmOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
@@ -56,7 +64,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     overrides = split_overrides(set_ or [])
     if dry_run:
-        return show_dry_run(spec, env, overrides, as_json=as_json)
+        return show_dry_run(spec, env, overrides, seed=seed, as_json=as_json)
     progress = Progress(quiet=quiet)
     if is_chaostoolkit_file(spec):
         finished = _run_chaostoolkit(spec, env, overrides, runs_folder(out), progress)
@@ -90,6 +98,7 @@ def _run_spec(
     document = load_document(spec, overrides=overrides.spec)
     experiment = experiment_from(document, catalogue=catalogue.argument_models())
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    refuse_aws(file, "run")
     writable_folder(out)
     with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
@@ -124,7 +133,9 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
 
     if overrides.as_mapping():
         raise UsageError("--set cannot change a Chaos Toolkit experiment", hint="it has `configuration` for that")
-    guardrails = find_environment(env, spec=spec, lab_overrides={}).guardrails
+    file = find_environment(env, spec=spec, lab_overrides={})
+    refuse_aws(file, "run")
+    guardrails = file.guardrails
     check_plain(guardrails)
     check_kill_switch(guardrails)
     experiment = load_chaos_experiment(spec)

@@ -19,7 +19,7 @@ from stormproof.faults.aws import is_loopback
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
 from stormproof.faults.onset import Watch
-from stormproof.faults.protocol import Fault, Seen, SlowToBeFelt
+from stormproof.faults.protocol import Fault, Seen, SlowToBeFelt, SlowToGo
 from stormproof.record import events
 
 # How long a fault may take to be felt, and an undo to be seen; longer, and the run is invalid (or not whole).
@@ -162,10 +162,11 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
         say(events.FAULT_NOT_GONE, reason=reason)
         return result("undo-failed", reason)
     watch = Watch(fault, until=Seen.WHOLE).start()
-    if not watch.wait(GONE_WITHIN_S):
+    patience_s = fault.gone_within_s if isinstance(fault, SlowToGo) else GONE_WITHIN_S
+    if not watch.wait(patience_s):
         if vanished(entry.configuration):  # meanwhile, or there was nothing in it to ask before
             return result("undone", "the lab it was in is gone, and the fault with it")
-        reason = f"undone, but still seen from outside after {GONE_WITHIN_S:g} s"
+        reason = f"undone, but still seen from outside after {patience_s:g} s"
         say(events.FAULT_NOT_GONE, reason=reason, evidence=dict(watch.look.evidence) if watch.look else {})
         return result("undo-failed", reason)
     done = result("undone")

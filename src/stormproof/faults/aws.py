@@ -9,6 +9,7 @@ import os
 import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stormproof.errors import IdentityError
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.loaders import Loader
 
-    from stormproof.model.environment import Environment
 
 _ENVIRONMENT_LOCK = threading.RLock()
+# What makes two configurations the same caller at the same place.
+_IDENTITY = ("aws_region", "aws_endpoint_url", "aws_profile", "aws_role_arn", "aws_external_id")
 # What a client of the lab is called by: never real, so that nothing real can be reached by accident.
 DUMMY_CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -28,15 +30,6 @@ DUMMY_CREDENTIALS = {
     "AWS_SESSION_TOKEN": "testing",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-
-
-def configuration_of(environment: Environment) -> dict[str, str]:
-    """What a fault needs to reach the environment's AWS again, from any process; no endpoint is AWS's own."""
-    return {
-        "aws_endpoint_url": environment.aws.endpoint_url or "",
-        "aws_region": environment.aws.region,
-        "aws_account": environment.aws.account,
-    }
 
 
 def is_loopback(url: str) -> bool:
@@ -127,6 +120,59 @@ def _session(region: str, credentials: Mapping[str, str] | None = None) -> Sessi
     return session
 
 
+@functools.lru_cache(maxsize=8)
+def _identity_session(
+    region: str, profile: str, role_arn: str, external_id: str, session_name: str, endpoint_url: str
+) -> Session:
+    """A session of *profile* (or of the process), or of *role_arn* assumed from it, again before it expires.
+
+    Kept: each client of a new session would assume the role anew. Called within `aws_environment`.
+    """
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+    core: Any = botocore.session.Session(profile=profile or None)
+    core.register_component("data_loader", _descriptions())
+    core.set_config_variable("region", region)
+    if role_arn:
+        ours = Config(
+            retries={"mode": "standard", "total_max_attempts": 3},
+            user_agent_extra="stormproof",
+            proxies={} if is_loopback(endpoint_url) else None,
+        )
+
+        def creator(service: str, **settings: Any) -> Any:
+            return source.create_client(
+                service, endpoint_url=endpoint_url or None, region_name=region, config=ours, **settings
+            )
+
+        source = botocore.session.Session(profile=profile or None)
+        source.register_component("data_loader", _descriptions())
+        if source.get_credentials() is None:
+            raise IdentityError(
+                f"AWS: expected credentials to assume {role_arn} with, got none; nothing was touched",
+                hint="log in, or set AWS_PROFILE",
+            )
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=creator,
+            source_credentials=source.get_credentials(),
+            role_arn=role_arn,
+            extra_args={"RoleSessionName": session_name, **({"ExternalId": external_id} if external_id else {})},
+        )
+        core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - what botocore's own providers end in
+            refresh_using=fetcher.fetch_credentials, method="assume-role"
+        )
+    return boto3.Session(botocore_session=core, region_name=region)
+
+
+def session_name() -> str:
+    """What CloudTrail shows of our calls: the run that they belong to, where there is one."""
+    run = Path(os.environ.get("STORMPROOF_LEDGER", "")).parent.name
+    return f"stormproof-{run or os.getpid()}"[:64]
+
+
 def warm_up() -> None:
     """Do now what the first clients of a process would have to: half a second that an undo need not wait for."""
     import chaosaws.ec2.actions  # noqa: F401
@@ -148,30 +194,54 @@ def client(
 
     *credentials* are those of a role, as STS gives them; without any, the process's own.
     """
+    with aws_environment(configuration):
+        if not credentials and any(configuration.get(key) for key in ("aws_profile", "aws_role_arn")):
+            identity = tuple(str(configuration.get(key) or "") for key in _IDENTITY)
+            return _kept_client(service, identity, session_name(), attempts, timeout_s)
+        return _make_client(
+            _session(str(configuration["aws_region"]), credentials),
+            service,
+            str(configuration.get("aws_endpoint_url") or ""),
+            attempts,
+            timeout_s,
+        )
+
+
+@functools.lru_cache(maxsize=32)
+def _kept_client(service: str, identity: tuple[str, ...], session: str, attempts: int, timeout_s: float) -> BaseClient:
+    """Clients of a plan's own identity are kept, as its session is: to make one takes longer than most calls."""
+    region, endpoint, profile, role, external_id = identity
+    if is_loopback(endpoint):
+        profile = ""  # no profile of a real account is looked at for an emulator
+    kept = _identity_session(region, profile, role, external_id, session, endpoint)
+    return _make_client(kept, service, endpoint, attempts, timeout_s)
+
+
+def _make_client(session: Session, service: str, endpoint: str, attempts: int, timeout_s: float) -> BaseClient:
     from botocore.config import Config
 
-    endpoint = configuration.get("aws_endpoint_url")
-    with aws_environment(configuration):
-        session = _session(str(configuration["aws_region"]), credentials)
-        return session.client(  # type: ignore[call-overload,no-any-return]
-            service,
-            endpoint_url=endpoint or None,
-            config=Config(
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                connect_timeout=timeout_s,
-                read_timeout=timeout_s,
-                user_agent_extra="stormproof",
-                proxies={} if endpoint and is_loopback(str(endpoint)) else None,  # None: as the process is set up
-            ),
-        )
+    return session.client(  # type: ignore[call-overload,no-any-return]
+        service,
+        endpoint_url=endpoint or None,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=timeout_s,
+            read_timeout=timeout_s,
+            user_agent_extra="stormproof",
+            proxies={} if endpoint and is_loopback(endpoint) else None,  # None: as the process is set up
+        ),
+    )
 
 
 def identify(configuration: Mapping[str, Any]) -> None:
-    """Raise `IdentityError` unless the caller's account is the plan's."""
+    """Raise `IdentityError` unless the caller's account, and partition where one is planned, are the plan's."""
     planned = str(configuration["aws_account"])
-    found = str(client("sts", configuration).get_caller_identity()["Account"])  # type: ignore[attr-defined]
+    caller = client("sts", configuration).get_caller_identity()  # type: ignore[attr-defined]
+    found = str(caller["Account"])
+    hint = "check the profile or role of this shell against the environment file"
     if found != planned:
-        raise IdentityError(
-            f"AWS: expected account {planned}, got {found}; nothing was touched",
-            hint="check the profile or role of this shell against the environment file",
-        )
+        raise IdentityError(f"AWS: expected account {planned}, got {found}; nothing was touched", hint=hint)
+    partition = str(configuration.get("aws_partition") or "")
+    got = str(caller["Arn"]).split(":")[1]
+    if partition and got != partition:
+        raise IdentityError(f"AWS: expected partition {partition}, got {got}; nothing was touched", hint=hint)

@@ -6,6 +6,8 @@ processes run for a moment, stand still for a while, and so on (SIGSTOP and SIGC
 an answer waits between nothing and about twice the *latency*, evenly; *latency* on average. A page that waits for a
 dependency meanwhile may wait twice. It is not a slow network: packets are neither delayed nor lost, connections are
 accepted at once, and what a process does by itself stands still as well.
+
+In AWS the loss has parts, and the environment's file says which (`az_outage`).
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from stormproof.errors import InputError
 from stormproof.faults import aws, instance_power
 from stormproof.faults.az_network import AzNetworkLoss
+from stormproof.faults.az_outage import MODE as OUTAGE
+from stormproof.faults.az_outage import AzOutage, outage_target
 from stormproof.faults.az_slow import LATENCY_MAX_S, LATENCY_MIN_S, AzSlow
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.instances import LEASE_S, Lease, lab_configuration, look_for_silence
 from stormproof.faults.protocol import Look
-from stormproof.model.environment import Environment
+from stormproof.model.cloud import AZ_LOSS_PARTS
+from stormproof.model.environment import Environment, Instance
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.quantity import Duration
 
@@ -42,7 +47,7 @@ UNDONE_BY = (
     "the instances that were running before are started again (network: the subnets get their ACLs back; "
     "slow: the companion ends and the processes go on); all of them answer when called directly"
 )
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"zone": "a"}
 MODE_EXAMPLES = {"slow": {"zone": "a", "mode": "slow", "latency": "300ms"}}  # network has tests of its own
 
@@ -95,13 +100,15 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
             expected=f"a zone of {environment.name!r} that has instances: {', '.join(environment.zones) or 'none'}",
             got=repr(arguments.zone),
         )
+    if environment.cloud is not None:
+        return _resolve_in_aws(arguments, instances, environment, fault_id=fault_id, where=where)
     ids = [instance.id for instance in instances]
     bound: dict[str, Any] = {
         "zone": arguments.zone,
         "instance_ids": ids,
         "urls": [instance.url for instance in instances],
     }
-    configuration = aws.configuration_of(environment)
+    configuration: dict[str, Any] = environment.aws.configuration
     if arguments.mode != "power":
         bound["mode"] = arguments.mode
     if arguments.mode == "slow":
@@ -115,6 +122,32 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         configuration=configuration,
         targets=ids,
         undo=_UNDO[arguments.mode],
+    )
+
+
+def _resolve_in_aws(
+    arguments: Arguments, instances: tuple[Instance, ...], environment: Environment, *, fault_id: str, where: str
+) -> ResolvedFault:
+    if arguments.mode == "slow":
+        raise InputError(
+            where=where,
+            what=f"faults: {KIND}.mode",
+            expected="power or network: in AWS the processes of an instance are out of reach",
+            got="slow",
+        )
+    only = AZ_LOSS_PARTS if arguments.mode == "power" else ("scaling", "network")
+    target = outage_target(arguments.zone, instances, environment, only=only, where=where)
+    fault = bind(target, environment.aws.configuration)
+    return ResolvedFault(
+        fault_id=fault_id,
+        kind=KIND,
+        module=__name__,
+        target=target,
+        configuration=environment.aws.configuration,
+        targets=tuple(instance.id for instance in instances),
+        what=fault.what,
+        undo=f"backwards: {', '.join(reversed(target['losses']))}; each as it was before",
+        effect=fault.effect,
     )
 
 
@@ -160,8 +193,10 @@ class AzLoss:
         instance_power.start_again(prior["states"], self.configuration, kind=KIND)
 
 
-def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss | AzSlow:
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss | AzSlow | AzOutage:
     """The fault from the data in a plan or a ledger."""
+    if target.get("mode") == OUTAGE:
+        return AzOutage(configuration=configuration, **target)
     if target.get("mode") == "slow":
         return AzSlow(configuration=configuration, **target)
     if target.get("mode") == "network":

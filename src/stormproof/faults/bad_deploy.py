@@ -84,7 +84,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=target,
-        configuration=aws.configuration_of(environment),
+        configuration=environment.aws.configuration,
         targets=[instance.id for instance in instances],  # all: how far it gets is not in our hands
         undo="set the former release again and see every instance serve it",
     )

@@ -73,7 +73,7 @@ def resolve(_: Arguments, environment: Environment, *, fault_id: str, where: str
         "dependency": fleet.dependency,
         "instance_ids": ids,
     }
-    configuration = aws.configuration_of(environment)
+    configuration = environment.aws.configuration
     return resolved(
         bind,
         fault_id=fault_id,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from stormproof.errors import FaultError
+from stormproof.errors import FaultError, InputError
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from stormproof.faults.protocol import Fault
+
+AWS = "aws"  # among a module's ENVIRONMENTS: it can be injected where `kind: aws`
 
 KINDS: dict[str, str] = {
     "az-loss": "stormproof.faults.az_loss",
@@ -46,6 +48,11 @@ def module(kind: str) -> ModuleType:
     return importlib.import_module(KINDS[kind])
 
 
+def of_aws() -> list[str]:
+    """The kinds that can be injected in an environment in AWS."""
+    return [kind for kind in KINDS if AWS in module(kind).ENVIRONMENTS]
+
+
 def argument_models() -> dict[str, type[BaseModel]]:
     """For each kind, the model that its arguments in a spec are checked against."""
     return {kind: module(kind).Arguments for kind in KINDS}
@@ -56,6 +63,14 @@ def resolve(
 ) -> ResolvedFault:
     """Bind a fault's *arguments* (checked already) to *environment*; `InputError` for a name it does not know."""
     one = module(kind)
+    if environment.cloud is not None and AWS not in one.ENVIRONMENTS:
+        raise InputError(
+            where=where,
+            what=f"faults: {kind}",
+            expected=f"a fault that can be injected in AWS: {', '.join(of_aws())}",
+            got=kind,
+            hint=f"{environment.name!r} is of kind aws; this one needs the lab: --env local",
+        )
     resolved: ResolvedFault = one.resolve(
         one.Arguments.model_validate(dict(arguments)), environment, fault_id=fault_id, where=where
     )

@@ -62,6 +62,18 @@ def states_of(ids: Sequence[str], configuration: Mapping[str, Any]) -> dict[str,
     }
 
 
+def described(ids: Sequence[str], configuration: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """EC2's description of each that is there. By filter: a call that names one which is gone fails for all."""
+    where = [{"Name": "instance-id", "Values": list(ids)}]
+    pages = aws.client("ec2", configuration).get_paginator("describe_instances")
+    return [
+        instance
+        for page in pages.paginate(Filters=where)
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    ]
+
+
 def _settled(names: list[str], configuration: Mapping[str, Any]) -> dict[str, str]:
     """The states once none is `stopping` any more (EC2 takes a while; moto does not)."""
     give_up_at = time.monotonic() + STOPPING_DEADLINE_S

@@ -44,7 +44,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=target,
-        configuration=aws.configuration_of(environment),
+        configuration=environment.aws.configuration,
         targets=ids,
         undo="start the same instances again and see them answer",
     )

@@ -84,7 +84,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=target,
-        configuration=aws.configuration_of(environment),
+        configuration=environment.aws.configuration,
         targets=target["instance_ids"],
         undo="put the parameters back and see the instances answer in full",
     )

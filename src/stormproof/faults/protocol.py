@@ -73,3 +73,10 @@ class SlowToBeFelt(Protocol):
     """What a fault says in addition when something must happen first: a process that starts, a rollout that begins."""
 
     felt_within_s: ClassVar[float]  # from the act; longer, and it was not felt
+
+
+@runtime_checkable
+class SlowToGo(Protocol):
+    """What a fault says in addition when its undo is not seen at once: machines start, balancers look again."""
+
+    gone_within_s: ClassVar[float]  # from the end of the undo; longer, and it is still there

@@ -56,7 +56,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=target,
-        configuration=aws.configuration_of(environment),
+        configuration=environment.aws.configuration,
         targets=[instance.id for instance in instances],
         undo="put the parameter back and see the instances serve it no more",
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stormproof.model.cloud import Cloud
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
@@ -68,6 +70,26 @@ class Aws:
     endpoint_url: str | None
     region: str
     account: str
+    partition: str | None = None  # None: not checked, because there is only an emulator
+    profile: str | None = None  # of the shared configuration; None: whatever the process has
+    role_arn: str | None = None  # assumed, and assumed again before it expires
+    external_id: str | None = None
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """What a fault needs to make the same calls as the same identity, from any process; goes into the ledger."""
+        optional = {
+            "aws_partition": self.partition,
+            "aws_profile": self.profile,
+            "aws_role_arn": self.role_arn,
+            "aws_external_id": self.external_id,
+        }
+        return {
+            "aws_endpoint_url": self.endpoint_url or "",
+            "aws_region": self.region,
+            "aws_account": self.account,
+            **{key: value for key, value in optional.items() if value is not None},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +127,7 @@ class Environment:
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
     release_parameter: str | None = None  # SSM parameter that says which release of the workload is served
     variant: str | None = None  # the lab's variant
+    cloud: Cloud | None = None  # of an environment in AWS: what it has beside its instances
     workload_version: str = ""
     topology_digest: str = ""
     schema_version: int = 1

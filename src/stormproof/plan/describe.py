@@ -13,6 +13,7 @@ from stormproof.spec.hypothesis_text import format_hypothesis, format_stop_condi
 from stormproof.spec.quantity import format_duration, format_rate, format_share
 
 if TYPE_CHECKING:
+    from stormproof.model.cloud import Cloud
     from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
     from stormproof.model.plan import ResolvedFault
@@ -42,6 +43,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
             "base_url": environment.base_url,
             "account": environment.aws.account,
             "region": environment.aws.region,
+            **({"cloud": _cloud(environment.cloud, environment)} if environment.cloud else {}),
         },
         "load": {
             "model": "open" if load.arrivals_per_s is not None else "closed",
@@ -92,6 +94,40 @@ def _fault_ends(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def _cloud(cloud: Cloud, environment: Environment) -> dict[str, Any]:
+    return {
+        "tags": dict(cloud.tags),
+        "zones": {
+            name: {
+                "id": zone.az_id,
+                "name": zone.az_name,
+                "instances": [one.id for one in environment.zones.get(name, ())],
+                "subnets": list(zone.subnets),
+            }
+            for name, zone in cloud.zones.items()
+        },
+        "auto_scaling_groups": [one.name for one in cloud.scaling_groups],
+        "database_clusters": {one.name: {"writer": one.writer, "members": dict(one.members)} for one in cloud.clusters},
+        "load_balancers": dict(cloud.load_balancers),
+        "target_groups": dict(cloud.target_groups),
+    }
+
+
+def _cloud_lines(cloud: dict[str, Any]) -> list[str]:
+    """What was found by its tags: whoever reads the plan sees what was left out."""
+    tags = ", ".join(f"{key}={value}" for key, value in cloud["tags"].items())
+    return [
+        f"  tags      {tags}",
+        *(
+            f"  zone {name:<4} {zone['name']} ({zone['id']}): {', '.join(zone['instances']) or 'no instance'};"
+            f" {', '.join(zone['subnets']) or 'no subnet'}"
+            for name, zone in cloud["zones"].items()
+        ),
+        *(f"  group     {name}" for name in cloud["auto_scaling_groups"]),
+        *(f"  cluster   {name}, written by {row['writer']}" for name, row in cloud["database_clusters"].items()),
+    ]
+
+
 def _fault(fault: ResolvedFault) -> dict[str, Any]:
     row = {
         "fault_id": fault.fault_id,
@@ -114,6 +150,7 @@ def describe_text(plan: dict[str, Any]) -> str:
     lines = [
         plan["title"],
         f"  where     {environment['name']} ({kind}{variant}), {environment['base_url']}",
+        *(_cloud_lines(environment["cloud"]) if environment.get("cloud") else []),
         (
             f"  load      {drive}, {load['model']} model, {load['workers']} worker(s), "
             f"{format_duration(load['warmup_s'])} warm-up; "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormproof.errors import FaultError
 from stormproof.faults import catalogue
+from stormproof.faults.aws_errors import told
 from stormproof.faults.protocol import Seen
 from stormproof.plan.describe import describe, describe_text
 
@@ -31,13 +32,16 @@ def dry_run(experiment: Experiment, resolved: tuple[ResolvedFault, ...], environ
     document["dry_run"] = True
     for row, fault in zip(document["faults"], resolved, strict=True):
         bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
-        bound.identify()
-        row |= {"target": dict(fault.target), "configuration": dict(fault.configuration), "now": bound.prior()}
+        with told(f"{fault.fault_id}: reading its state"):
+            bound.identify()
+            now = bound.prior()
+        row |= {"target": dict(fault.target), "configuration": dict(fault.configuration), "now": now}
         # An optional word of a fault: a look that does more than read, however harmless, is none for a dry run.
         if writes := getattr(bound, "look_writes", ""):
             row |= {"seen": "not looked at", "evidence": {"because": f"a look {writes}, which is more than reading"}}
             continue
-        look = bound.look()
+        with told(f"{fault.fault_id}: looking from outside"):
+            look = bound.look()
         row |= {"seen": str(look.seen), "evidence": dict(look.evidence)}
         if look.seen is not Seen.WHOLE:
             raise FaultError(
@@ -55,6 +59,8 @@ def dry_run_text(document: dict[str, Any]) -> str:
         lines += [f"    on      {_cell(key)} = {_cell(value)}" for key, value in fault["target"].items()]
         lines += [f"    now     {_cell(key)} = {_cell(value)}" for key, value in fault["now"].items()]
         lines.append(f"    outside {fault['seen']}: {_cell(fault['evidence'])}")
+    if watched := document.get("watched"):
+        lines += ["", "watched by:", *(f"  {name}: {_cell(value)}" for name, value in watched.items())]
     return "\n".join([*lines, "", "dry run: nothing was changed"])
 
 

@@ -114,7 +114,7 @@ def read_tags(environment: Environment, ids: Sequence[str]) -> Mapping[str, Mapp
 
     from stormproof.faults import aws
 
-    configuration = {"aws_region": environment.aws.region, "aws_endpoint_url": environment.aws.endpoint_url}
+    configuration = environment.aws.configuration
     found: dict[str, dict[str, str]] = {one: {} for one in ids}
     try:
         pages = aws.client("ec2", configuration).get_paginator("describe_tags")

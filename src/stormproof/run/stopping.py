@@ -168,7 +168,7 @@ def _alarm_states(names: tuple[str, ...], environment: Environment) -> dict[str,
 
     from stormproof.faults import aws
 
-    configuration = {"aws_region": environment.aws.region, "aws_endpoint_url": environment.aws.endpoint_url}
+    configuration = environment.aws.configuration
     try:
         pages = aws.client("cloudwatch", configuration).get_paginator("describe_alarms")
         return {

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stormproof.errors import UsageError
+from stormproof.model.cloud import CloudFile
 from stormproof.model.guardrails import Guardrails
-from stormproof.spec.document import read_document
+from stormproof.spec.aws_fields import AwsEnvironmentFields
+from stormproof.spec.aws_file import cloud_file_from
+from stormproof.spec.document import Document, read_document
 from stormproof.spec.fields import EnvironmentFields
 from stormproof.spec.guardrails import guardrails_from
 from stormproof.spec.override import apply_overrides
@@ -18,17 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAB = "lab"
+AWS = "aws"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentFile:
-    """What an environment file says; the lab turns it into an `Environment`."""
+    """What an environment file says; the lab, or `staging`, turns it into an `Environment`."""
 
     name: str
     kind: str
     variant: str
     path: str
     guardrails: Guardrails = field(default_factory=Guardrails)
+    cloud: CloudFile | None = None  # of kind `aws`
 
 
 def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str] | None = None) -> EnvironmentFile:
@@ -42,9 +47,11 @@ def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str
         known = sorted(entry.stem for entry in folder.glob("*.yaml")) if folder.is_dir() else []
         raise UsageError(f"there is no environment {name!r} in {folder}", hint=nearest(name, known))
     document = read_document(path)
+    if document.value.get("kind") == AWS:
+        return _in_aws(document, lab_overrides or {})
     if document.value.get("kind") not in (None, LAB):
         raise UsageError(
-            f"environment {name!r} is of kind {document.value['kind']!r}: only `lab` is in this version",
+            f"environment {name!r} is of kind {document.value['kind']!r}: there are `{LAB}` and `{AWS}`",
             hint="--env local",
         )
     if lab_overrides:
@@ -57,4 +64,18 @@ def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str
         variant=fields.lab.variant,
         path=str(path),
         guardrails=guardrails_from(fields.guardrails, document),
+    )
+
+
+def _in_aws(document: Document, lab_overrides: Mapping[str, str]) -> EnvironmentFile:
+    if lab_overrides:
+        raise UsageError(f"--set lab.{min(lab_overrides)}: {document.file} is no lab", hint="--env local")
+    fields = validate(AwsEnvironmentFields, document.value, document)
+    return EnvironmentFile(
+        name=fields.name,
+        kind=AWS,
+        variant="",
+        path=document.file,
+        guardrails=guardrails_from(fields.guardrails, document),
+        cloud=cloud_file_from(fields, document),
     )

@@ -209,6 +209,6 @@ class EnvironmentFields(_Section):
 
     schema_version: Literal[1] = Field(default=1, description="The version of this format.")
     name: _Word = Field(description="The environment's name; its file is called the same.")
-    kind: _Word = Field(description="`lab` is the only kind in this version.")
+    kind: _Word = Field(description="`lab`; for `aws` there is a table of its own.")
     lab: LabFields = Field(default_factory=LabFields)
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)

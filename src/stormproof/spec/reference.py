@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, WithJsonSchema
 
+from stormproof.spec.aws_fields import AwsEnvironmentFields
 from stormproof.spec.fields import EnvironmentFields, ExperimentFields
 from stormproof.spec.quantity import Duration, Rate, Share, format_duration, format_rate, format_share, phrase
 from stormproof.spec.translate import models_in
@@ -35,6 +36,12 @@ def environment_table() -> str:
     return _table(EnvironmentFields)
 
 
+def aws_environment_table() -> str:
+    """Every key of an environment file of kind `aws`, but for the guardrails, which all kinds have."""
+    rows = _table(AwsEnvironmentFields).splitlines(keepends=True)
+    return "".join(row for row in rows if not row.startswith("| `guardrails."))
+
+
 def _table(model: type[BaseModel]) -> str:
     rows = ["| key | takes | if left out | meaning |", "| --- | --- | --- | --- |", *_rows(model, "")]
     return "\n".join(rows) + "\n"
@@ -49,10 +56,15 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         form, default = _form(info)
         key = f"{prefix}{info.alias or name}"
         yield f"| `{key}` | {form} | {default} | {info.description or ''} |"
-        of_each = "." if any(models_in(info.annotation)) else "[]."
         for item in _parts(info.annotation):
             if isinstance(item, type) and issubclass(item, BaseModel):
-                yield from _rows(item, f"{key}{of_each}")
+                yield from _rows(item, f"{key}{_step(info)}.")
+
+
+def _step(info: FieldInfo) -> str:
+    """From a key to the section in it: one of a list, one by a name of the reader's, or the only one."""
+    text = str(info.annotation)
+    return "[]" if "list[" in text else ".<name>" if text.startswith("dict[") else ""
 
 
 def _form(info: FieldInfo) -> tuple[str, str]:
@@ -78,6 +90,10 @@ def _form(info: FieldInfo) -> tuple[str, str]:
         if text.startswith("dict[")
         else "a whole number"
         if int in bottom
+        else "true or false"
+        if bool in bottom
+        else "a section"
+        if any(isinstance(one, type) and issubclass(one, BaseModel) for one in bottom)
         else "text"
     )
     return form, _default(info, str)
@@ -103,4 +119,6 @@ def _metadata(info: FieldInfo) -> Iterator[Any]:
 def _default(info: FieldInfo, write: Callable[[Any], str]) -> str:
     if info.is_required():
         return "**required**"
+    if isinstance(info.default, bool):
+        return f"`{str(info.default).lower()}`"
     return "" if info.default in (None, "", [], {}) else f"`{write(info.default)}`"

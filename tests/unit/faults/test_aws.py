@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from stormproof.errors import IdentityError
 from stormproof.faults import aws
 
 CONFIGURATION = {"aws_endpoint_url": "http://127.0.0.1:9", "aws_region": "us-east-1"}
@@ -31,3 +35,25 @@ def test_a_client_of_a_role_has_its_credentials() -> None:
     client: Any = aws.client("ec2", CONFIGURATION, attempts=1, credentials=session)
 
     assert client._request_signer._credentials.access_key == "of-the-role"
+
+
+def test_without_credentials_no_role_is_assumed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A sentence, before anybody is asked; not an error of the library's."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+    with pytest.raises(IdentityError, match="expected credentials to assume arn:aws:iam::123456789012:role/x"):
+        aws.client("sts", {"aws_region": "us-east-1", "aws_role_arn": "arn:aws:iam::123456789012:role/x"})
+
+
+def test_a_client_of_the_plans_identity_is_kept_and_others_are_not() -> None:
+    """By place and identity: another region, role or endpoint is another client; so is the process's own each time."""
+    role = {**CONFIGURATION, "aws_role_arn": "arn:aws:iam::123456789012:role/x"}
+
+    assert aws.client("sts", role) is aws.client("sts", dict(role))
+    assert aws.client("sts", role) is not aws.client("sts", {**role, "aws_region": "eu-west-1"})
+    assert aws.client("sts", role) is not aws.client("sts", {**role, "aws_role_arn": f"{role['aws_role_arn']}y"})
+    assert aws.client("sts", CONFIGURATION) is not aws.client("sts", CONFIGURATION)

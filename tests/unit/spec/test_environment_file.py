@@ -1,4 +1,4 @@
-"""An environment file says how to bring the lab up; what it allows; other kinds have to wait."""
+"""An environment file says how to bring the lab up; what it allows; kinds that there are not are refused."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from stormproof.spec.environment_file import load_environment
 def folder(tmp_path: Path) -> Path:
     """Two environments."""
     (tmp_path / "local.yaml").write_text("name: local\nkind: lab\nlab: {variant: naive}\n")
-    (tmp_path / "staging.yaml").write_text("name: staging\nkind: aws\naccount: '1'\n")
+    (tmp_path / "staging.yaml").write_text("name: staging\nkind: azure\naccount: '1'\n")
     return tmp_path
 
 
@@ -24,10 +24,10 @@ def test_the_lab_is_read_with_its_variant(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("staging", "only `lab` is in this version"), ("locla", "did you mean `local`"), ("../local", "no environment")],
+    [("staging", "there are `lab` and `aws`"), ("locla", "did you mean `local`"), ("../local", "no environment")],
 )
 def test_other_environments_are_usage_errors(folder: Path, name: str, says: str) -> None:
-    """Nothing but the local lab may be broken in this version; names are not paths."""
+    """There are two kinds; names are not paths."""
     with pytest.raises(UsageError, match=says):
         load_environment(folder, name)
 

@@ -1,0 +1,204 @@
+"""The loss of an Availability Zone in AWS, as one fault: its parts in order, undone backwards to what was there before.
+
+Everything that undo needs is in one ledger record before the first call. Wherever the act was cut off, each part finds
+out for itself how far it came. docs/adr/0034-az-loss-in-aws.md says why the order is what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from stormproof.errors import FaultError, InputError
+from stormproof.faults import aws
+from stormproof.faults.api_call import ApiCall, reads
+from stormproof.faults.instances import look_for_silence
+from stormproof.faults.outage_databases import OutageDatabases
+from stormproof.faults.outage_instances import OutageInstances
+from stormproof.faults.outage_network import OutageNetwork
+from stormproof.faults.outage_scaling import OutageScaling
+from stormproof.faults.protocol import Look, Seen
+from stormproof.model.cloud import AZ_LOSS_PARTS
+
+if TYPE_CHECKING:
+    from stormproof.faults.outage_part import OutagePart
+    from stormproof.model.environment import Environment, Instance
+
+MODE = "outage"
+_IN_SERVICE, _WHOLLY_OUT = "healthy", ("unhealthy", "unused", "draining", "unavailable", "initial", "gone")
+
+# Part → the parts that must be back before it, and why it is left as it is when one of them is not.
+_JUDGED = "left suspended: its instances would be judged, and replaced, as they are now"
+_INTO_THE_DARK = "left where it is: its writer would go back into a zone without a network"
+_AFTER = {"scaling": {"instances": _JUDGED, "network": _JUDGED}, "databases": {"network": _INTO_THE_DARK}}
+
+
+def outage_target(
+    zone: str, instances: tuple[Instance, ...], environment: Environment, *, only: tuple[str, ...], where: str
+) -> dict[str, Any]:
+    """The target of the loss of *zone* in an environment in AWS: its parts, of *only*, that there is anything to.
+
+    Raises `InputError` when none is left.
+    """
+    cloud = environment.cloud
+    assert cloud is not None, "the caller knows that it is in AWS"
+    ids, place = [one.id for one in instances], cloud.zones[zone]
+    parts: dict[str, dict[str, Any]] = {
+        "databases": {"heirs": _heirs(cloud.clusters, place.az_name)},
+        "scaling": {"groups": {one.name: one.arn for one in cloud.scaling_groups}},
+        "network": {"subnets": sorted(place.subnets), "token": f"{environment.name}/{zone}"},
+        "instances": {"instance_ids": ids},
+    }
+    there = {
+        "databases": parts["databases"]["heirs"],
+        "scaling": cloud.scaling_groups,
+        "network": place.subnets,
+        "instances": ids,
+    }
+    chosen = {
+        part: parts[part] for part in AZ_LOSS_PARTS if part in cloud.az_loss_parts and part in only and there[part]
+    }
+    if not {"network", "instances"} & set(chosen):
+        raise InputError(
+            where=where,
+            what="faults: az-loss",
+            expected=f"that zone {zone} of {environment.name!r} loses its network or its instances",
+            got=f"az_loss.parts {', '.join(cloud.az_loss_parts)}, of which there is {', '.join(chosen) or 'nothing'}",
+            hint="are the zone's subnets tagged?",
+        )
+    return {
+        "zone": zone,
+        "mode": MODE,
+        "instance_ids": ids,
+        "urls": [one.url for one in instances if one.url],
+        "target_groups": list(cloud.target_groups.values()),
+        "losses": chosen,
+    }
+
+
+def _heirs(clusters: Any, az_name: str) -> dict[str, str]:
+    """For each cluster whose writer is in the zone, the first member elsewhere; without one nothing can take over."""
+    heirs = {}
+    for cluster in clusters:
+        if cluster.members.get(cluster.writer) == az_name:
+            elsewhere = sorted(name for name, zone in cluster.members.items() if zone != az_name)
+            if not elsewhere:
+                raise FaultError(
+                    f"az-loss: {cluster.name} has no member outside {az_name} that could take over",
+                    hint="that is a finding of its own; leave `databases` out of az_loss.parts to go on",
+                )
+            heirs[cluster.name] = elsewhere[0]
+    return heirs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzOutage:
+    """A zone of an environment in AWS, bound."""
+
+    zone: str
+    instance_ids: list[str]
+    urls: list[str]
+    target_groups: list[str]
+    losses: Mapping[str, Mapping[str, Any]]
+    configuration: Mapping[str, Any]
+    mode: str = MODE
+
+    gap_s: ClassVar[float] = 1.0  # each look may be a call to AWS
+    felt_within_s: ClassVar[float] = 180.0  # a machine takes its time to stop, and a balancer to notice
+    gone_within_s: ClassVar[float] = 300.0  # and to start
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return "; ".join(part.what for part in self._bound.values())
+
+    @property
+    def effect(self) -> dict[str, Any]:
+        """The zone's share of the samples goes to nothing."""
+        return {"kind": "zone-silent", "zone": self.zone}
+
+    @property
+    def api_calls(self) -> tuple[ApiCall, ...]:
+        """Of its parts, and of its own look."""
+        looks = ("sts:GetCallerIdentity", *(() if self.urls else ("elbv2:DescribeTargetHealth",)))
+        return (*reads(*looks), *(call for part in self._bound.values() for call in part.api_calls))
+
+    def identify(self) -> None:
+        """The caller's account and partition are the plan's."""
+        aws.identify(self.configuration)
+
+    def prior(self) -> dict[str, Any]:
+        """Of each part."""
+        return {name: part.prior() for name, part in self._bound.items()}
+
+    def act(self) -> None:
+        """Part by part."""
+        for part in self._bound.values():
+            part.act(part.prior())
+
+    def look(self) -> Look:
+        """Call each instance directly; where none can be reached from here, ask the target groups what they see."""
+        if self.urls:
+            with ThreadPoolExecutor(max_workers=len(self.urls)) as pool:
+                pairs = zip(self.instance_ids, self.urls, strict=True)
+                looks = list(pool.map(lambda pair: look_for_silence(dict([pair])), pairs))
+            seen = {one.seen for one in looks}
+            answers = {url: answer for one in looks for url, answer in one.evidence["called_directly"].items()}
+            return Look(seen=seen.pop() if len(seen) == 1 else Seen.PARTIAL, evidence={"called_directly": answers})
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            states = self._target_states()
+        except (BotoCoreError, ClientError) as error:  # one look that is blind: neither felt nor gone, and looked again
+            return Look(seen=Seen.PARTIAL, evidence={"blind": str(error)[:300]})
+        if set(states.values()) == {_IN_SERVICE}:
+            return Look(seen=Seen.WHOLE, evidence={"target_health": states})
+        out = all(state in _WHOLLY_OUT for state in states.values())
+        return Look(seen=Seen.BROKEN if out else Seen.PARTIAL, evidence={"target_health": states})
+
+    def revert(self, prior: Mapping[str, Any]) -> None:
+        """Part by part, backwards. A part that fails stops only those that would do harm without it (`_AFTER`).
+
+        Raises one `FaultError` that names every part which is not back.
+        """
+        failed: dict[str, str] = {}
+        for name in reversed(list(self._bound)):
+            if name not in prior:
+                continue
+            if name in _AFTER and failed.keys() & _AFTER[name].keys():
+                failed[name] = next(why for part, why in _AFTER[name].items() if part in failed)
+                continue
+            try:
+                self._bound[name].revert(prior[name])
+            except Exception as error:  # noqa: BLE001 - one part that fails must not keep the others broken
+                failed[name] = str(error)
+        if failed:
+            raise FaultError("az-loss: not back: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
+
+    @property
+    def _bound(self) -> dict[str, OutagePart]:
+        """In the order in which they are done."""
+        where, own = self.configuration, self.losses
+        parts: dict[str, OutagePart] = {}
+        if "databases" in own:
+            parts["databases"] = OutageDatabases(zone=self.zone, configuration=where, **own["databases"])
+        if "scaling" in own:
+            parts["scaling"] = OutageScaling(
+                instance_ids=self.instance_ids, target_groups=self.target_groups, configuration=where, **own["scaling"]
+            )
+        if "network" in own:
+            parts["network"] = OutageNetwork(zone=self.zone, configuration=where, **own["network"])
+        if "instances" in own:
+            parts["instances"] = OutageInstances(zone=self.zone, configuration=where, **own["instances"])
+        return parts
+
+    def _target_states(self) -> dict[str, str]:
+        client: Any = aws.client("elbv2", self.configuration)
+        states = dict.fromkeys(self.instance_ids, "gone")
+        for group in self.target_groups:
+            for row in client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]:
+                if row["Target"]["Id"] in states:
+                    states[row["Target"]["Id"]] = row["TargetHealth"]["State"]
+        return states

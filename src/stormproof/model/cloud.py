@@ -1,0 +1,120 @@
+"""What an AWS environment has beside its instances: the nouns of `kind: aws` files, and what they were resolved to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# The tag without which a resource does not exist for us, whatever else a file asks for.
+READY_KEY, READY_VALUE = "chaos-ready", "true"
+
+# What an AZ loss may be made of, in the order in which it is done; undone the other way round. The reasons are in
+# docs/adr/0034-az-loss-in-aws.md: writers come back last, and nobody's instances are judged before they have a network.
+AZ_LOSS_PARTS = ("databases", "scaling", "network", "instances")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudZone:
+    """An Availability Zone: its id is the same building for every account, its name is not."""
+
+    name: str  # ours: what a spec says
+    az_id: str  # "euc1-az2"
+    az_name: str  # "eu-central-1a"
+    subnets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAddress:
+    """How an instance is called directly, past the balancer."""
+
+    source: str  # "private", "public", "none", or "tag:<key>", whose value is the URL
+    scheme: str = "http"
+    port: int = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sli:
+    """A CloudWatch metric that says how the workload is; missing data is a reading of its own and never 0."""
+
+    name: str
+    namespace: str
+    metric: str
+    statistic: str
+    dimensions: Mapping[str, str]
+    period_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fis:
+    """What AWS FIS needs that no fault can know."""
+
+    role_arn: str
+    launch_roles: tuple[str, ...] = ()  # roles whose launches an AZ loss refuses
+    log_group_arn: str | None = None
+    report_bucket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudFile:
+    """What a file of kind `aws` says, before anybody asked AWS."""
+
+    account: str
+    region: str
+    partition: str
+    profile: str | None
+    role_arn: str | None
+    external_id: str | None
+    endpoint_url: str | None  # of an emulator on this machine
+    production: bool  # the file says that production-looking names are meant
+    base_url: str
+    tags: Mapping[str, str]
+    zones: Mapping[str, CloudZone]  # without subnets
+    address: InstanceAddress
+    instances_max: int
+    load_balancers: tuple[str, ...] = ()
+    target_groups: tuple[str, ...] = ()
+    scaling_groups: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    alarms_guard: tuple[str, ...] = ()
+    alarms_expected: tuple[str, ...] = ()
+    slis: tuple[Sli, ...] = ()
+    topic_arn: str | None = None
+    fis: Fis | None = None
+    where: str = ""  # the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingGroup:
+    """An Auto Scaling group of the workload."""
+
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """An Aurora or Multi-AZ cluster: the zone (AWS's name for it) of each member, and who writes."""
+
+    name: str
+    arn: str
+    writer: str
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """A file of kind `aws`, resolved: what carries the tags, and nothing else."""
+
+    tags: Mapping[str, str]
+    zones: Mapping[str, CloudZone]
+    load_balancers: Mapping[str, str] = field(default_factory=dict)  # name → ARN
+    target_groups: Mapping[str, str] = field(default_factory=dict)  # name → ARN
+    scaling_groups: tuple[ScalingGroup, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    alarms_guard: Mapping[str, str] = field(default_factory=dict)  # name → ARN: a run ends when one of them fires
+    alarms_expected: Mapping[str, str] = field(default_factory=dict)  # name → ARN: they are there to fire
+    slis: tuple[Sli, ...] = ()
+    topic_arn: str | None = None
+    fis: Fis | None = None

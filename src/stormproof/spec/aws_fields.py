@@ -1,0 +1,153 @@
+"""The keys of an environment file of kind `aws`, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from stormproof.spec.fields import GuardrailsFields
+
+_ARN = r"^arn:aws[a-z-]*:"
+
+_Account = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{12}$")]
+_Region = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z]{2}(-[a-z]{2,4})?(-[a-z]+)+-[0-9]$")]
+_ZoneId = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9]+-az[0-9]$")]
+_ZoneName = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
+_Word = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,254}$")]
+_Tag = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128)]
+_Url = Annotated[str, StringConstraints(strict=True, pattern=r"^https?://[^\s@]+$", max_length=400)]
+_RoleArn = Annotated[str, StringConstraints(strict=True, pattern=_ARN + r"iam::[0-9]{12}:role/\S{1,512}$")]
+_TopicArn = Annotated[str, StringConstraints(strict=True, pattern=_ARN + r"sns:[a-z0-9-]+:[0-9]{12}:\S{1,256}$")]
+_LogGroupArn = Annotated[
+    str, StringConstraints(strict=True, pattern=_ARN + r"logs:[a-z0-9-]+:[0-9]{12}:log-group:\S+$")
+]
+_Bucket = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+_Address = Annotated[str, StringConstraints(strict=True, pattern=r"^(private|public|none|tag:\S.{0,120})$")]
+_Names = Annotated[list[_Word], Field(max_length=20)]
+_Whole = Annotated[int, Field(strict=True)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AwsFields(_Section):
+    """Whose account, and as whom."""
+
+    account: _Account = Field(description="12 digits; the caller must be in it.")
+    region: _Region = Field(description="The only region in which anything is read or touched.")
+    partition: Literal["aws", "aws-cn", "aws-us-gov"] = Field(default="aws", description="The caller must be in it.")
+    profile: _Word | None = Field(
+        default=None, description="Of the shared configuration files. Without: the process's."
+    )
+    role: _RoleArn | None = Field(
+        default=None, description="Assumed for every call, as session `stormproof-<run>`, and again before it expires."
+    )
+    external_id: _Word | None = Field(default=None, description="For that role.")
+    endpoint: _Url | None = Field(
+        default=None, description="An emulator on this machine instead of AWS; what it says is marked as simulated."
+    )
+    production: bool = Field(
+        default=False, strict=True, description="`true`: names that look like production are meant and not refused."
+    )
+
+
+class InstancesFields(_Section):
+    """How instances are called directly, past the balancer."""
+
+    address: _Address = Field(
+        default="private",
+        description="`private` or `public` address, `tag:<key>` whose value is a URL, or `none`: "
+        "then the target groups' word is taken.",
+    )
+    scheme: Literal["http", "https"] = Field(default="http", description="Of that call.")
+    port: Annotated[_Whole, Field(ge=1, le=65535)] = Field(default=80, description="Of that call.")
+    most: Annotated[_Whole, Field(ge=1, le=1000)] = Field(
+        default=100, description="More instances than this carry the tags: an error."
+    )
+
+
+class ZoneFields(_Section):
+    """An Availability Zone under a name of ours; both of AWS's names are given, and compared with the account's."""
+
+    id: _ZoneId = Field(description="AZ id, the same for every account: `euc1-az2`.")
+    name: _ZoneName = Field(description="AZ name, of this account: `eu-central-1a`.")
+
+
+class AzLossFields(_Section):
+    """What an AZ loss is made of here."""
+
+    parts: list[Literal["databases", "scaling", "network", "instances"]] = Field(
+        default=["databases", "scaling", "network", "instances"],
+        min_length=1,
+        max_length=4,
+        description="In whatever order: they are done as databases, scaling, network, instances, and undone backwards.",
+    )
+
+
+class SliFields(_Section):
+    """A CloudWatch metric that says how the workload is."""
+
+    namespace: _Word = Field(description="`AWS/ApplicationELB`.")
+    metric: _Word = Field(description="Its name.")
+    statistic: Literal["Sum", "Average", "Minimum", "Maximum", "SampleCount"] = Field(description="Over a period.")
+    dimensions: dict[_Tag, _Tag] = Field(default={}, max_length=30, description="Exactly these.")
+    period: Annotated[_Whole, Field(ge=60, le=3600, multiple_of=60)] = Field(
+        default=60, description="Seconds, whole minutes."
+    )
+
+
+class AlarmsFields(_Section):
+    """CloudWatch alarms, by name."""
+
+    guard: list[_Word] = Field(
+        default=[], max_length=5, description="In ALARM, they refuse a run; FIS stops on them (five at most)."
+    )
+    expected: _Names = Field(default=[], description="They are there to fire: missing or in ALARM, they refuse a run.")
+
+
+class FisFields(_Section):
+    """What AWS FIS needs."""
+
+    role: _RoleArn = Field(description="The role that FIS takes.")
+    launch_roles: Annotated[list[_RoleArn], Field(max_length=5)] = Field(
+        default=[], description="Roles whose launches into a lost zone are refused."
+    )
+    log_group: _LogGroupArn | None = Field(default=None, description="ARN of the log group that FIS writes to.")
+    report_bucket: _Bucket | None = Field(default=None, description="The bucket that FIS's own reports go to.")
+
+
+class NotifyFields(_Section):
+    """Whom to tell."""
+
+    topic: _TopicArn = Field(description="ARN of an SNS topic; a dry run shows that it is there.")
+
+
+class AwsEnvironmentFields(_Section):
+    """An environment file of kind `aws`."""
+
+    schema_version: Literal[1] = Field(default=1, description="The version of this format.")
+    name: _Word = Field(description="The environment's name; its file is called the same.")
+    kind: Literal["aws"] = Field(description="`aws`.")
+    aws: AwsFields
+    url: _Url = Field(description="Where load goes: the balancer.")
+    tags: dict[_Tag, _Tag] = Field(
+        min_length=1,
+        max_length=20,
+        description='What lacks one of them does not exist for us. `chaos-ready: "true"` must be among them.',
+    )
+    zones: dict[_Word, ZoneFields] = Field(min_length=1, max_length=10, description="By the name that specs use.")
+    instances: InstancesFields = Field(default_factory=InstancesFields)
+    load_balancers: _Names = Field(default=[], description="ALBs and NLBs, by name.")
+    target_groups: _Names = Field(default=[], description="By name.")
+    auto_scaling_groups: _Names = Field(default=[], description="By name: those that would replace what is lost.")
+    database_clusters: _Names = Field(default=[], description="Aurora and Multi-AZ clusters, by identifier.")
+    az_loss: AzLossFields = Field(default_factory=AzLossFields)
+    slis: dict[_Word, SliFields] = Field(
+        default={}, max_length=20, description="CloudWatch metrics, by a name of ours."
+    )
+    alarms: AlarmsFields = Field(default_factory=AlarmsFields)
+    notify: NotifyFields | None = Field(default=None, description="Whom to tell; a dry run shows that it can.")
+    fis: FisFields | None = Field(default=None, description="For `compile --to fis`.")
+    guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)
