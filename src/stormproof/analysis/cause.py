@@ -8,13 +8,18 @@ requests are spread over its values names nothing. Nothing here is a test of a h
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from stormproof.analysis.fold import FoldOver, Part, SumFold
 from stormproof.analysis.requests import is_window
+from stormproof.analysis.table_counts import RankFold
+from stormproof.record.samples import samples_schema
 
 if TYPE_CHECKING:
     from stormproof.analysis.requests import Floats, Ints
@@ -26,6 +31,7 @@ WORST = 5
 SECONDS_MAX = 100_000
 KEY = ["endpoint", "zone", "error"]
 COUNTS = ["n", "bad", "steady_n", "steady_bad"]
+COLUMNS = frozenset({"scheduled_at", "latency_ms", "status", "ok", *KEY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +44,21 @@ class Bad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of the samples: where in *window* are those that are *bad*? Windows are in Unix s."""
+
+    window: tuple[float, float]
+    steady: tuple[float, float] | None
+    bad: Bad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Counts of one window and of steady; memory is that of the distinct texts and of the window's seconds."""
 
     start_s: float
     end_s: float
-    steady_s: float  # how long steady is; 0: there is none
+    steady_s: float  # how long steady is; 0: no request in it
     cells: pd.DataFrame  # a row for each KEY that occurs, with COUNTS; error "" for what succeeded
     seconds: Ints  # bad requests in each second from the window's start
     worst: pd.DataFrame  # `WORST` rows at most, by their row number
@@ -54,7 +69,7 @@ class Evidence:
         return Evidence(
             start_s=self.start_s,
             end_s=self.end_s,
-            steady_s=self.steady_s,
+            steady_s=max(self.steady_s, other.steady_s),  # a part may have no request of steady
             cells=cells,
             seconds=self.seconds + other.seconds,
             worst=_worst(pd.concat([self.worst, other.worst])),
@@ -105,6 +120,34 @@ def gather(
         seconds=np.bincount(second, minlength=_seconds(window)).astype(np.int64),
         worst=_worst(rows[inside & is_bad]),
     )
+
+
+def gather_rows(samples: pd.DataFrame, questions: Sequence[Question]) -> list[Evidence]:
+    """The evidence for each of *questions*, from all rows at once."""
+    return [gather(samples, one.window, one.steady, one.bad) for one in questions]
+
+
+def gather_parts(parts: Sequence[Part], questions: Sequence[Question], fold_over: FoldOver) -> list[Evidence]:
+    """As `gather_rows`, once over the rows of *parts* and once more over their times: where the worst stand in them."""
+    if not questions:
+        return []
+    states = fold_over(parts, [evidence_fold(one) for one in questions])
+    found: list[Evidence] = [evidence for (evidence,) in states]
+    instants = tuple(sorted({float(at) for one in found for at in one.worst["scheduled_at"]}))
+    if not instants:
+        return found
+    (ranks,) = fold_over(parts, [RankFold(instants=instants)])
+    rows = {at: int(rank) for at, rank in zip(instants, ranks, strict=True)}
+    return [
+        replace(one, worst=one.worst.set_axis([rows[float(at)] for at in one.worst["scheduled_at"]], axis="index"))
+        for one in found
+    ]
+
+
+def evidence_fold(question: Question) -> SumFold:
+    """`gather` over parts. The index of the worst is then that of a batch, and means nothing."""
+    count = partial(gather, window=question.window, steady=question.steady, bad=question.bad)
+    return SumFold(count=count, columns=COLUMNS, zero=count(samples_schema().empty_table().to_pandas()))
 
 
 def find(evidence: Evidence) -> Named:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stormproof.analysis.fold import SumFold
 from stormproof.analysis.requests import is_window
+from stormproof.record.samples import samples_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +28,7 @@ BINS_PER_OCTAVE = 16  # edges 4.4 % apart
 SHORTEST_MS, LONGEST_MS = 2.0**-4, 2.0**18  # 62 µs … 4 minutes; the first and the last bin take what is beyond
 BINS = round(math.log2(LONGEST_MS / SHORTEST_MS)) * BINS_PER_OCTAVE
 FAILED, OK = 0, 1
+COLUMNS = frozenset({"scheduled_at", "latency_ms", "ok"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,12 @@ def grid_of(samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]]) -
             for phase, (first, last) in known.items()
         },
     )
+
+
+def grid_fold(windows: Mapping[str, tuple[float, float]]) -> SumFold | None:
+    """`grid_of` over parts; None without a window."""
+    zero = grid_of(samples_schema().empty_table().to_pandas(), windows)
+    return None if zero is None else SumFold(count=partial(grid_of, windows=windows), columns=COLUMNS, zero=zero)
 
 
 def slot_width_s(span_s: float) -> float:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stormproof.analysis.requests import is_window, requests_in
+from stormproof.analysis.budget import Budget
+from stormproof.analysis.requests import is_window
 from stormproof.errors import StormproofError
 from stormproof.model.hypothesis import Hypothesis, Metric
 from stormproof.report.chart import AXIS_PX, RIGHT_PX, SIZES, TOP_PX, Chart, keys_in_a_row
@@ -17,15 +18,13 @@ from stormproof.report.plot import time_axis
 from stormproof.report.scale import Scale, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import pandas as pd
-
+    from stormproof.analysis.budget import Spent
     from stormproof.analysis.requests import Floats
     from stormproof.model.verdict import Finding
 
 BURNS_MAX = 3  # lines that can be told apart; the findings have all
-POINTS_MAX = 300
 BURNT_MAX = 4.0  # times the budget that is still drawn: beyond, it only flattens the rest
 
 
@@ -46,9 +45,7 @@ class Burn:
         return self.start_s + (self.end_s - self.start_s) * (int(over[0]) + 1) / len(self.burnt) if len(over) else None
 
 
-def burns(
-    findings: Sequence[Finding], windows: Mapping[str, tuple[float, float]], samples: pd.DataFrame
-) -> tuple[Burn, ...]:
+def budgets_of(findings: Sequence[Finding], windows: Mapping[str, tuple[float, float]]) -> tuple[Budget, ...]:
     """The budget of each claim that bounds a share of failures by itself, not by what steady had."""
     from stormproof.spec.hypothesis import parse_hypothesis
 
@@ -58,26 +55,31 @@ def burns(
             claim = parse_hypothesis(finding.claim)
         except StormproofError:  # a claim of another version, or of Chaos Toolkit: it has no budget that we know of
             continue
-        if isinstance(claim, Hypothesis) and (burn := _burn(claim, windows, samples)) is not None:
-            found.append(burn)
-    return tuple(found[:BURNS_MAX])
+        if isinstance(claim, Hypothesis) and (budget := _budget(claim, windows)) is not None:
+            found.append(budget)
+    return tuple(found)
 
 
-def _burn(claim: Hypothesis, windows: Mapping[str, tuple[float, float]], samples: pd.DataFrame) -> Burn | None:
+def burns(budgets: Sequence[Budget], spent_of: Callable[[Budget], Spent]) -> tuple[Burn, ...]:
+    """The first few of *budgets* whose window has a request; *spent_of* knows what was spent of each."""
+    spent = [(budget, spent_of(budget)) for budget in budgets]
+    return tuple(_burn(budget, one) for budget, one in spent if one.n)[:BURNS_MAX]
+
+
+def _budget(claim: Hypothesis, windows: Mapping[str, tuple[float, float]]) -> Budget | None:
     allowed_share = {Metric.AVAILABILITY: 1.0 - claim.bound, Metric.ERROR_RATE: claim.bound}.get(claim.metric, 0.0)
     window = windows.get(claim.window)
     if claim.relative_to_steady or allowed_share <= 0.0 or window is None or not is_window(window):
         return None
-    requests = requests_in(samples, window, endpoint=claim.endpoint, zone=claim.zone)
-    if not requests.n:
-        return None
-    size = min(POINTS_MAX, max(10, round((window[1] - window[0]) * 10)))
-    place = (requests.scheduled_at[~requests.ok] - window[0]) / (window[1] - window[0]) * size
-    failed = np.bincount(np.clip(place.astype(np.int64), 0, size - 1), minlength=size)
-    allowed = allowed_share * requests.n
-    return Burn(
-        claim=claim.text, start_s=window[0], end_s=window[1], allowed=allowed, burnt=np.cumsum(failed) / allowed
+    return Budget(
+        claim=claim.text, allowed_share=allowed_share, window=window, endpoint=claim.endpoint, zone=claim.zone
     )
+
+
+def _burn(budget: Budget, spent: Spent) -> Burn:
+    (start_s, end_s), allowed = budget.window, budget.allowed_share * spent.n
+    burnt = np.cumsum(spent.failed) / allowed
+    return Burn(claim=budget.claim, start_s=start_s, end_s=end_s, allowed=allowed, burnt=burnt)
 
 
 def budget_charts(found: Sequence[Burn], zero_s: float | None) -> tuple[Chart, ...]:

@@ -24,20 +24,19 @@ class Charts:
 
 def charts(facts: Facts) -> Charts:
     """Everything that is drawn from the samples' counts; nothing without samples or windows."""
-    if facts.samples is None or not facts.windows:
+    if facts.tables is None or not facts.windows:
         return Charts()
     # numpy and pandas: only where there is something to count (docs/adr/0008)
     from stormproof.analysis.felt import felt
-    from stormproof.analysis.grid import grid_of
-    from stormproof.report.chart_budget import budget_charts, burns
+    from stormproof.report.chart_budget import budget_charts, budgets_of, burns
     from stormproof.report.chart_distribution import distribution_charts
     from stormproof.report.chart_heat import heat_charts
 
-    grid = grid_of(facts.samples, facts.windows)
-    windows = {**facts.windows, **facts.verdict.steps}
+    grid = facts.tables.grid()
+    budgets = budgets_of(facts.verdict.findings, {**facts.windows, **facts.verdict.steps})
     return Charts(
         distribution=distribution_charts(grid),
         heat=heat_charts(grid, facts.windows, facts.zero_s),
-        budget=budget_charts(burns(facts.verdict.findings, windows, facts.samples), facts.zero_s),
+        budget=budget_charts(burns(budgets, facts.tables.spent), facts.zero_s),
         effect_window=effect_window(facts, felt(grid)) if grid is not None else None,
     )

@@ -18,8 +18,6 @@ from stormproof.record.seal import broken
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
-
     from stormproof.model.verdict import Verdict
     from stormproof.record.layout import RunDirectory
     from stormproof.report.sample_tables import SampleTables
@@ -36,7 +34,6 @@ class Facts:
     run: Mapping[str, Any]  # run.json
     verdict: Verdict
     events: tuple[Mapping[str, Any], ...]
-    samples: pd.DataFrame | None  # None: there are none, or more than fit in memory
     tables: SampleTables | None  # None: there are no samples
     samples_problem: str  # why there are none, when there should be some
     journal: Mapping[str, Any]  # chaoslib's, {} without
@@ -74,13 +71,12 @@ def read_facts(folder: RunDirectory) -> Facts:
 
     folder.require()
     verdict = read_verdict(folder.verdict)
-    samples, tables, problem = _samples(folder, phases_of(verdict))
+    tables, problem = _tables(folder, verdict)
     return Facts(
         folder=folder,
         run=_document(folder.run_json),
         verdict=verdict,
         events=tuple(row for row in names.read_events(folder.events) if isinstance(row.get("event"), str)),
-        samples=samples,
         tables=tables,
         samples_problem=problem,
         journal=_document(folder.journal),
@@ -131,26 +127,26 @@ def _probe_failures(path: Path) -> int:
         return sum(1 for line in lines if b'"error"' in line)
 
 
-def _samples(
-    folder: RunDirectory, windows: Mapping[str, tuple[float, float]]
-) -> tuple[pd.DataFrame | None, SampleTables | None, str]:
+def _tables(folder: RunDirectory, verdict: Verdict) -> tuple[SampleTables | None, str]:
+    """What the samples hold, and why that is not known when it should be."""
     if not folder.samples.is_dir():
-        return None, None, ""
+        return None, ""
     from stormproof.record.sample_part import fit_in_memory, parts_of
     from stormproof.record.samples import read_samples
+    from stormproof.report.chart_budget import budgets_of
     from stormproof.report.sample_tables import RowTables, count_tables
 
+    windows = phases_of(verdict)
     try:
         parts = parts_of(folder)
         if not fit_in_memory(parts):
-            return None, count_tables(parts, windows), ""
+            return count_tables(parts, windows, budgets_of(verdict.findings, {**windows, **verdict.steps})), ""
         samples = read_samples(folder)
     except InputError as error:
         # without the path, which differs from machine to machine: a report is the same wherever it is made
         got = (error.got or "nothing").replace(f"{folder.path}{os.sep}", "")
         return (
             None,
-            None,
             f"The samples could not be read: expected {error.what} {error.expected}, got {got}".replace("  ", " "),
         )
-    return (samples, RowTables(samples=samples, windows=windows), "") if len(samples) else (None, None, "")
+    return (RowTables(samples=samples, windows=windows), "") if len(samples) else (None, "")

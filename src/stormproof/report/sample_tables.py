@@ -13,6 +13,9 @@ from stormproof.report.series_counted import tabulate_counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from stormproof.analysis.budget import Budget, Spent
+    from stormproof.analysis.fold import Fold
+    from stormproof.analysis.grid import Grid
     from stormproof.analysis.table_counts import TableCounts
     from stormproof.record.sample_part import SamplePart
 
@@ -50,6 +53,14 @@ class SampleTables(Protocol):
 
     def series(self, offered: Sequence[tuple[float, float]]) -> Series | None:
         """What the time plot draws."""
+        ...
+
+    def grid(self) -> Grid | None:
+        """What the other plots and the window by effect are made from; None without a window."""
+        ...
+
+    def spent(self, budget: Budget) -> Spent:
+        """What was spent of *budget*, one of a claim of this run."""
         ...
 
 
@@ -98,6 +109,16 @@ class RowTables:
     def series(self, offered: Sequence[tuple[float, float]]) -> Series | None:  # noqa: D102
         return tabulate(self.samples, offered)
 
+    def grid(self) -> Grid | None:  # noqa: D102
+        from stormproof.analysis.grid import grid_of
+
+        return grid_of(self.samples, self.windows)
+
+    def spent(self, budget: Budget) -> Spent:  # noqa: D102
+        from stormproof.analysis.budget import spend
+
+        return spend(self.samples, budget)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedTables:
@@ -106,6 +127,8 @@ class CountedTables:
     counts: TableCounts
     windows: Windows
     numbers: Sequence[int]  # of the worst requests, in the order of time
+    counted_grid: Grid | None
+    spent_of: Mapping[Budget, Spent]
 
     @property
     def rows(self) -> int:  # noqa: D102
@@ -145,16 +168,34 @@ class CountedTables:
     def series(self, offered: Sequence[tuple[float, float]]) -> Series | None:  # noqa: D102
         return tabulate_counted(self.counts, offered)
 
+    def grid(self) -> Grid | None:  # noqa: D102
+        return self.counted_grid
 
-def count_tables(parts: Sequence[SamplePart], windows: Windows) -> CountedTables:
+    def spent(self, budget: Budget) -> Spent:  # noqa: D102
+        return self.spent_of[budget]
+
+
+def count_tables(parts: Sequence[SamplePart], windows: Windows, budgets: Sequence[Budget]) -> CountedTables:
     """The tables of *parts*, read twice: what they hold, and where in the order of time the worst stand."""
+    from stormproof.analysis.budget import budget_fold
     from stormproof.analysis.fold import fold_here
+    from stormproof.analysis.grid import grid_fold
     from stormproof.analysis.table_counts import RankFold, TableFold
 
-    (counts,) = fold_here(parts, [TableFold(windows=windows, worst_in=windows.get("fault"))])
+    tables, squares = TableFold(windows=windows, worst_in=windows.get("fault")), grid_fold(windows)
+    wanted = list(dict.fromkeys(budgets))
+    folds: list[Fold] = [tables, *map(budget_fold, wanted), *([squares] if squares is not None else [])]
+    counts, *sums = fold_here(parts, folds)
+    totals = [total for (total,) in sums]
     worst = () if counts.worst is None else tuple(float(at) for at in counts.worst["scheduled_at"])
     (numbers,) = fold_here(parts, [RankFold(instants=worst)]) if worst else ((),)
-    return CountedTables(counts=counts, windows=windows, numbers=[int(number) for number in numbers])
+    return CountedTables(
+        counts=counts,
+        windows=windows,
+        numbers=[int(number) for number in numbers],
+        counted_grid=totals[len(wanted)] if squares is not None else None,
+        spent_of=dict(zip(wanted, totals, strict=False)),  # the grid, where there is one, comes last
+    )
 
 
 def _failures(total: Counter[str], by_phase: Mapping[str, Counter[str]]) -> pd.DataFrame:

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from stormproof.analysis.cause import gather_parts, gather_rows
 from stormproof.analysis.fold import FoldOver, fold_here
 from stormproof.analysis.measure import measure
 from stormproof.errors import RunDirectoryError
@@ -22,7 +23,7 @@ from stormproof.record.sample_part import SamplePart, fit_in_memory, parts_of
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
 from stormproof.verdict import validity
-from stormproof.verdict.cause import with_causes
+from stormproof.verdict.cause import Gather, with_causes
 from stormproof.verdict.chaos_journal import judge_journal, read_journal
 from stormproof.verdict.generator import KEPT_UP, back_pressure
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
@@ -32,9 +33,6 @@ from stormproof.verdict.reading import CONFIDENCE_MIN
 from stormproof.verdict.seeing import Told, from_parts, from_rows
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
 from stormproof.verdict.validity import RunEvidence, checks_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CHAOS_TOOLKIT = "chaostoolkit"  # run.json's "kind" of a plain Chaos Toolkit experiment
 EXPERIMENT = "experiment"
@@ -137,14 +135,16 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     readings = read_lines(run.readings)
     events, torn = read_story(run.events)
     told = Told(events=events, steps=experiment.step_fault_ids, readings=readings, hypotheses=experiment.hypotheses)
-    samples: pd.DataFrame | None = None
+    gather: Gather
     # Another process may have another working directory.
     there = parts_of(RunDirectory(run.path.resolve()) if fold_over else run) if parts is None else parts
     if parts is None and fold_over is None and fit_in_memory(there):
         samples = read_samples(run)
         timeline, seen, recorded = from_rows(samples, told)
+        gather = partial(gather_rows, samples)
     else:
         timeline, seen, recorded = from_parts(there, told, fold_over or fold_here)
+        gather = partial(gather_parts, there, fold_over=fold_over or fold_here)
     whole = whole_check(events, torn, timeline)
     measured_by = partial(measure, at_any_time=experiment.may_end_early)
     judged = tuple(
@@ -167,9 +167,7 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     )
     checks = (*checks_of(evidence), *paced, *([whole] if whole else []), *_data_check(findings, timeline))
     judgement = conclude(experiment.hypotheses, findings, checks, timeline)
-    if samples is None:  # not counted part by part yet (docs/adr/0029)
-        return judgement
-    caused = with_causes(judgement.findings, experiment.hypotheses, seen.windows, samples)
+    caused = with_causes(judgement.findings, experiment.hypotheses, seen.windows, gather)
     return replace(judgement, findings=caused)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stormproof.analysis.cause import NEARLY_ALL, Bad, Evidence, Named, breakdown, find, gather
+from stormproof.analysis.cause import NEARLY_ALL, Bad, Evidence, Named, Question, breakdown, find
 from stormproof.analysis.requests import is_window
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import BadRequest, Cause, CauseRow, Finding, Outcome
@@ -20,17 +20,27 @@ _OF_FAILURES = frozenset({Metric.AVAILABILITY, Metric.ERROR_RATE, Metric.REQUEST
 _OF_LATENCY = frozenset({Metric.LATENCY_QUANTILE, Metric.LATENCY_MEAN})
 
 Windows = Mapping[str, tuple[float, float]]
+Gather = Callable[[Sequence[Question]], Sequence[Evidence]]  # `analysis.cause.gather_rows`, or `gather_parts`
 
 
 def with_causes(
-    findings: Sequence[Finding], claims: Sequence[Claim], windows: Windows, samples: pd.DataFrame
+    findings: Sequence[Finding], claims: Sequence[Claim], windows: Windows, gather: Gather
 ) -> tuple[Finding, ...]:
-    """*findings*, the refuted ones with their cause where the claim is about requests that can be pointed at."""
-    return tuple(
-        replace(finding, cause=_cause(finding, claim, windows, samples))
+    """*findings*, the refuted ones with their cause where the claim is about requests that can be pointed at.
+
+    *gather* is asked once, for all of them together.
+    """
+    asked = [
+        _question(finding, claim, windows)
         if finding.outcome is Outcome.REFUTED and isinstance(claim, Hypothesis)
-        else finding
+        else None
         for finding, claim in zip(findings, claims, strict=True)
+    ]
+    questions = list(dict.fromkeys(one for one in asked if one is not None))
+    answers = dict(zip(questions, gather(questions), strict=True))
+    return tuple(
+        finding if question is None else replace(finding, cause=_cause(answers[question], question.bad))
+        for finding, question in zip(findings, asked, strict=True)
     )
 
 
@@ -56,12 +66,15 @@ def window_of(claim: Hypothesis, windows: Windows) -> tuple[float, float] | None
     return window
 
 
-def _cause(finding: Finding, claim: Hypothesis, windows: Windows, samples: pd.DataFrame) -> Cause | None:
+def _question(finding: Finding, claim: Hypothesis, windows: Windows) -> Question | None:
     bad, window = what_is_bad(claim, finding), window_of(claim, windows)
     if bad is None or window is None or not is_window(window):
         return None
     steady = windows.get(Phase.STEADY.value) if claim.phase is not Phase.STEADY else None
-    evidence = gather(samples, window, steady, bad)
+    return Question(window=window, steady=steady, bad=bad)
+
+
+def _cause(evidence: Evidence, bad: Bad) -> Cause | None:
     return cause_of(evidence, bad) if int(evidence.cells["bad"].sum()) else None
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from golden.report import storyboard
+from stormproof.analysis.budget import spend
 from stormproof.analysis.grid import grid_of
-from stormproof.report.chart_budget import budget_charts, burns
+from stormproof.report.chart_budget import budget_charts, budgets_of, burns
 from stormproof.report.chart_distribution import distribution_charts
 from stormproof.report.chart_heat import heat_charts
 from stormproof.report.charts import charts
@@ -87,7 +89,7 @@ def test_a_budget_is_burnt_by_what_failed() -> None:
     """One per cent of 2,000 requests may fail: 20; the last step is what failed over that, and it says since when."""
     frame = flawed()
     finding = storyboard.finding(claim="availability during fault >= 99%", bound=0.99)
-    (burn,) = burns([finding], WINDOWS, frame)
+    (burn,) = burns(budgets_of([finding], WINDOWS), partial(spend, frame))
     failed = int((~frame["ok"]).sum())
 
     assert burn.allowed == pytest.approx(20)
@@ -100,7 +102,7 @@ def test_a_budget_is_burnt_by_what_failed() -> None:
 @pytest.mark.parametrize("claim", ["p99 latency during fault <= 1s", "availability during fault >= 0.9x steady", "??"])
 def test_other_claims_have_no_budget(claim: str) -> None:
     """A budget is of a bounded share of failures; a claim that cannot be read has none either."""
-    assert burns([storyboard.finding(claim=claim)], WINDOWS, flawed()) == ()
+    assert budgets_of([storyboard.finding(claim=claim)], WINDOWS) == ()
 
 
 def test_every_plot_is_told_in_words_too(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import stormproof
 from stormproof.analysis.counters import ERROR_MAX
 from stormproof.errors import RunDirectoryError
 from stormproof.record.layout import RunDirectory
+from stormproof.report.charts import charts
 from stormproof.report.facts import read_facts
+from stormproof.report.sample_tables import CountedTables
 from stormproof.report.write import write_reports
 from stormproof.verdict.assess import assess
 from stormproof.verdict.document import write_verdict
@@ -83,7 +85,7 @@ def test_a_report_of_counters_draws_what_one_of_rows_draws(run: RunDirectory, mo
     counted = read_facts(run)
     assert whole.tables is not None
     assert counted.tables is not None
-    assert counted.samples is None
+    assert isinstance(counted.tables, CountedTables)
     one, other = whole.tables.series([]), counted.tables.series([])
     assert one is not None
     assert other is not None
@@ -98,6 +100,18 @@ def test_a_report_of_counters_draws_what_one_of_rows_draws(run: RunDirectory, mo
     assert one.latency_ms_p50 == pytest.approx(other.latency_ms_p50, rel=2 * ERROR_MAX)
     assert one.latency_ms_tail == pytest.approx(other.latency_ms_tail, rel=2 * ERROR_MAX)
     assert all(path.stat().st_size > 1000 for path in write_reports(run))
+
+
+def test_a_report_of_counters_has_the_same_plots(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heat map, latency by phase, error budget and the window by effect: all from counts, so to the last digit."""
+    whole = charts(read_facts(run))
+    monkeypatch.setattr(IN_MEMORY, 0)
+    monkeypatch.setattr("stormproof.record.sample_part.BATCH_ROWS", 400)
+    counted = charts(read_facts(run))
+
+    assert all(len(drawn) == 2 for drawn in (whole.distribution, whole.heat, whole.budget))
+    assert whole.effect_window is not None
+    assert counted == whole
 
 
 def test_a_folder_that_is_no_run_has_no_tables(tmp_path: Path) -> None:

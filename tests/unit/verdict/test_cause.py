@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from stormproof.analysis.cause import Bad, gather
+from stormproof.analysis.cause import Bad, Question, gather, gather_parts
+from stormproof.analysis.fold import Fold, FoldOver, Part, fold_here, fold_parts, merge_states
 from stormproof.model.verdict import Cause, Outcome
+from stormproof.record.sample_part import parts_at
+from stormproof.record.samples import samples_schema
 from stormproof.verdict.assess import assess
 from stormproof.verdict.cause import cause_of
 from stormproof.verdict.document import from_document, to_document
@@ -152,6 +160,47 @@ def test_parts_add_up_to_the_whole() -> None:
         first = first + other
 
     assert cause_of(first, Bad()) == cause_of(whole, Bad())
+
+
+def sent_away(parts: Sequence[Part], folds: Sequence[Fold]) -> list[Any]:
+    """As a cluster does it: the folds, and a state a part, go from process to process."""
+    states = [pickle.dumps(fold_parts([part], pickle.loads(pickle.dumps(folds)))) for part in parts]
+    together = [one.empty() for one in folds]
+    for state in states:
+        merge_states(folds, together, pickle.loads(state))
+    return together
+
+
+@pytest.mark.parametrize(("by", "fold_over"), [("row", fold_here), ("time", sent_away)])
+def test_counted_over_parts_it_is_the_cause_of_the_rows(
+    by: str, fold_over: FoldOver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is counted, and also where a part has no request of steady: a silent zone, and the worst by row."""
+    monkeypatch.setattr("stormproof.record.sample_part.BATCH_ROWS", 300)
+    frame = world()
+    frame = fail(frame, frame["zone"] == "c", 1.0, None)
+    frame.loc[~frame["ok"], "zone"] = ""
+    number = np.arange(len(frame)) % 4 if by == "row" else np.arange(len(frame)) // 1000
+    for part in range(4):
+        rows = typed(frame[number == part])
+        pq.write_table(pa.Table.from_pandas(rows, samples_schema()), tmp_path / f"{3 - part}.parquet")
+    questions = [
+        Question(window=FAULT, steady=STEADY, bad=bad) for bad in (Bad(), Bad(slow_ms=30.0), Bad(endpoint="/cart"))
+    ]
+    causes = [cause_of(gather(frame, one.window, one.steady, one.bad), one.bad) for one in questions]
+    counted = gather_parts(parts_at(str(tmp_path)), questions, fold_over)
+
+    assert [cause_of(one, question.bad) for one, question in zip(counted, questions, strict=True)] == causes
+    assert causes[0].zone == "c"
+
+
+def test_where_nothing_was_refuted_nothing_is_read_again() -> None:
+    """Causes cost a pass over the rows, and one over their times."""
+
+    def never(parts: Sequence[Part], folds: Sequence[Fold]) -> list[Any]:
+        raise AssertionError
+
+    assert gather_parts([], [], never) == []
 
 
 def test_a_refuted_run_carries_its_cause_and_a_held_one_none(tmp_path: Path) -> None:

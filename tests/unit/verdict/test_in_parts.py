@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stormproof.analysis.counters import ERROR_MAX
-from stormproof.analysis.fold import Fold, fold_here, fold_parts
+from stormproof.analysis.fold import Fold, Part, fold_here, fold_parts
 from stormproof.analysis.stream import claims_fold
 from stormproof.analysis.tally import ExtentFold
 from stormproof.model.hypothesis import Hypothesis
@@ -40,6 +40,18 @@ CLAIMS = (
     "time to recover <= 10s",
 )
 ILL = Stretch(start_s=17, end_s=37, failed_share=0.1, late_ms=150.0)
+REFUTABLE = (
+    "availability during fault >= 99%",
+    "p99 latency during fault <= 3x steady",
+    "mean latency during fault <= 50ms",
+    "requests failed <= 100",
+    "time to recover <= 1s",
+)
+BROKEN = (
+    Stretch(start_s=0, end_s=17, failed_share=0.002),
+    Stretch(start_s=17, end_s=37, failed_share=0.2, latency_ms=400.0, zones=("b", "c")),
+    Stretch(start_s=37, end_s=52),
+)
 CASES: Mapping[str, Mapping[str, Any]] = {
     "a survivor": {},
     "failing, and sent late": {"stretches": (Stretch(start_s=0, end_s=17), ILL, Stretch(start_s=37, end_s=52))},
@@ -65,6 +77,7 @@ def assert_same(whole: dict[str, Any], counted: dict[str, Any]) -> None:
     Blocks of time, too, are cut a rounding error apart: a request just on an edge may count in either.
     """
     for mine, theirs in zip(whole["findings"], counted["findings"], strict=True):
+        assert_same_cause(mine, theirs)
         # A ratio of two latencies has twice the error of one; an interval's end one bucket more.
         within = 6 * ERROR_MAX if "latency" in mine["claim"] else 1e-3 if "throughput" in mine["claim"] else 1e-12
         for key in ("estimate", "low", "high", "steady"):
@@ -75,6 +88,33 @@ def assert_same(whole: dict[str, Any], counted: dict[str, Any]) -> None:
     for document in (whole, counted):
         document["reasons"] = [one for one in document["reasons"] if "latency" not in one]
     assert whole == counted
+
+
+def assert_same_cause(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """What is slow is known to a bucket where it is a multiple of steady's latency, else to the last digit."""
+    one, other = mine.get("cause"), theirs.get("cause")
+    if one is not None and other is not None and "latency" in mine["claim"] and "steady" in mine["claim"]:
+        assert one.pop("slow_ms") == pytest.approx(other.pop("slow_ms"), rel=2 * ERROR_MAX)
+        del one["sentence"], other["sentence"]  # says the same number
+
+
+def test_a_refutation_in_parts_has_the_same_causes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each refuted claim's sentence, breakdown and worst requests by row number."""
+    run = SyntheticRun(hypotheses=REFUTABLE, stretches=BROKEN).write(tmp_path / "run")
+    split(run, 3)
+    passes: list[int] = []
+
+    def counting(parts: Sequence[Part], folds: Sequence[Fold]) -> list[Any]:
+        passes.append(len(folds))
+        return fold_here(parts, folds)
+
+    monkeypatch.setattr("stormproof.verdict.assess.fold_here", counting)
+    whole, counted = in_memory_and_in_parts(run, monkeypatch)
+
+    assert whole["verdict"] == "refuted"
+    assert [one["claim"] for one in counted["findings"] if "cause" in one] == list(REFUTABLE)
+    assert len(passes) == 3  # claims and checks, causes, row numbers
+    assert_same(whole, counted)
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
