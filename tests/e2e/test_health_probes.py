@@ -112,7 +112,7 @@ def test_a_plain_experiment_reads_the_health_check(lab: RunningLab, tmp_path: Pa
     assert elbv2["reasons"]["detect_s"] == "no fault of this record breaks a target"
     for name in ("target_health", "elbv2_target_health"):  # before anything was stopped
         assert [True] * 6 == [one["healthy"] for one in seen[name]["targets"].values()]
-    assert "INSUFFICIENT_DATA" == seen["alarm_state"]["alarms"][ALARM]["state"]
+    assert "OK" == seen["alarm_state"]["alarms"][ALARM]["state"]  # moto's first word for an alarm without data
 
 
 @pytest.mark.lab

@@ -39,6 +39,7 @@ FIXED_PROPORTION_COST = 1.2
 LAST_WAIT_OUTLIERS = 0.5
 SURE_MIN = 0.01
 STALLED_QUALITY_MIN = 0.5
+SLOW_OVERHEAD_S, SLOW_MAX = 0.007, 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,9 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
     sharp = {name: sharpness(fits[0], some, range_s, name) for name in ("base", "multiplier", "increment", "cap")}
     answer = _answer(named, sure, sharp)
     model = fits[0].model
+    if model.structure.family == "immediate" and model.values["overhead"] > SLOW_OVERHEAD_S:
+        # A short random wait on a usual machine, or "at once" on a slow one: never quite sure which.
+        answer["confidence"] = {key: min(SLOW_MAX, value) for key, value in answer["confidence"].items()}
     detail = {
         "lead": min(model.structure.lead, some.deepest),
         "jitter_param": _jitter_parameter(model, named[0]),

@@ -231,10 +231,7 @@ def _from_plane(structure: Structure, point: Floats, crowd_s: float) -> Model | 
 
 
 def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: float) -> bool:
-    """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape.
-
-    A fixed wait that is shorter than the overhead is no wait, but a slow "at once".
-    """
+    """Not beyond what waits can tell: what is smaller would be read off the overhead's own shape."""
     base = values.get("base", 1.0)
     width_min_s = POWER_WIDTH_MIN_S if structure.jitter == "additive:2" else WIDTH_MIN_S
     width_min_s = max(width_min_s, WIDTH_OVERHEADS_MIN * (values["overhead"] + CROWD_SHARE * crowd_s))
@@ -243,11 +240,18 @@ def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: flo
         and values.get("increment", 1.0) >= INCREMENT_SHARE_MIN * base
         and values["overhead"] <= OVERHEAD_MAX_S
         and values["delay"] > -1.5 * EARLY_S
-        and base >= (max(WAIT_MIN_S, values["overhead"]) if structure.family == "fixed" else WAIT_MIN_S)
+        and base >= _base_min(structure, values["overhead"])
         and values.get("width", 1.0) >= width_min_s
         and values.get("ratio", 0.5) <= RATIO_MAX
         and values.get("cap", base) >= 0.99 * base
     )
+
+
+def _base_min(structure: Structure, overhead_s: float) -> float:
+    """The least first wait: a fixed one that the overhead could be, or its random part, is no wait but "at once"."""
+    if structure.family != "fixed":
+        return WAIT_MIN_S
+    return max(WAIT_MIN_S if structure.jitter == "none" else WIDTH_MIN_S, overhead_s)
 
 
 def _guesses(seen: Levels, waits: Waits) -> Iterator[Model]:
