@@ -193,6 +193,7 @@ def assert_aborted(run: Any, out: Path, environment: dict[str, str], lab: Runnin
     return abort
 
 
+@pytest.mark.alone  # a load that is not delivered makes it invalid, whatever ended it
 def test_a_kill_switch_thrown_during_the_fault_ends_it(lab: RunningLab, tmp_path: Path) -> None:
     """Within seconds, though it is asked only once a second; and the phrase on the command line lets it begin."""
     lab.wait_until_whole()
@@ -217,6 +218,7 @@ def test_a_kill_switch_thrown_during_the_fault_ends_it(lab: RunningLab, tmp_path
     assert gone[-1] - thrown_at < 8
 
 
+@pytest.mark.alone  # a load that is not delivered makes it invalid, whatever ended it
 def test_a_probe_ends_the_run(lab: RunningLab, tmp_path: Path) -> None:
     """Two of six targets are lost: fewer than five are healthy, and stay so for a second."""
     lab.wait_until_whole()
@@ -286,6 +288,7 @@ def test_an_alarm_that_rings_already_refuses_the_run(
     assert "in state INSUFFICIENT_DATA" in told.err
 
 
+@pytest.mark.alone  # a load that is not delivered makes it invalid, whatever ended it
 def test_an_alarm_ends_the_run(lab: RunningLab, alarm: Any, tmp_path: Path) -> None:
     """Polled while the fault is in force."""
     lab.wait_until_whole()

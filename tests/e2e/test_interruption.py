@@ -13,7 +13,7 @@ import pytest
 from support.command import ROOT, started, stormproof, variables, wait_for
 from support.lab import RunningLab
 
-pytestmark = [pytest.mark.lab, pytest.mark.deadline, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 def settings(**other: str) -> list[str]:
