@@ -16,7 +16,7 @@ SPEC = """\
 title: Decided early
 load: {locustfile: load.py, arrivals: 30/s, delivered: 20%}
 timeline:
-  steady: 2s
+  steady: 4s
   fault: {at_most: 30s, until: decided}
   recovery: 2s
 faults:
