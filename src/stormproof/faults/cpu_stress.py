@@ -29,7 +29,8 @@ KIND = "cpu-stress"
 SUMMARY = "Instances of a zone get a small share of a processor: they are alive, and too slow for their traffic."
 CONFIRMED_BY = (
     "direct calls of our own, past the balancer, spread over the cycle, come late; "
-    "so does a share of the workload's samples from the zone, and of those from other zones it does not"
+    "so does a share of the workload's samples from the zone, and of those from other zones it does not, "
+    "or the balancer has noticed: the instances make far fewer of the calls to the dependencies than before"
 )
 UNDONE_BY = (
     "the companion ends; the same processes, by number and start time, get SIGCONT; the instances answer at once again"
@@ -96,9 +97,9 @@ class CpuStress:
 
     @property
     def effect(self) -> dict[str, Any]:
-        """A share of the zone's samples comes late, and none of the other zones'."""
+        """A share of the zone's samples comes late, not of the other zones'; or the instances do less of the work."""
         slow_ms = round(SAMPLE_SLOW_SHARE * self._stopped_s * 1000, 3)
-        return {"kind": "zone-slowed", "zone": self.zone, "slow_ms": slow_ms}
+        return {"kind": "instances-starved", "zone": self.zone, "slow_ms": slow_ms, "clients": list(self.instance_ids)}
 
     def identify(self) -> None:
         """The lab is the plan's; processes are known by what they serve, and by number and start time."""

@@ -22,6 +22,7 @@ from stormproof.verdict.effect_arrivals import (
 )
 from stormproof.verdict.effect_instances import arrivals_refused, calls_refused, client_silent, release_served
 from stormproof.verdict.effect_pages import count_pages, pages_failed
+from stormproof.verdict.effect_starved import instances_starved
 from stormproof.verdict.effect_zone import count_otherwise, count_slow, zone_otherwise, zone_slowed
 from stormproof.verdict.sighting import SETTLE_S, Count, Counts, Evidence, Sighting, in_force
 
@@ -100,6 +101,7 @@ _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighti
     "pages-failed": pages_failed,
     "zone-slowed": zone_slowed,
     "zone-otherwise": zone_otherwise,
+    "instances-starved": instances_starved,
 }
 # What some of them count in the samples.
 _COUNT: Mapping[str, Count] = {
@@ -108,4 +110,5 @@ _COUNT: Mapping[str, Count] = {
     "pages-failed": count_pages,
     "zone-slowed": count_slow,
     "zone-otherwise": count_otherwise,
+    "instances-starved": count_slow,
 }

@@ -49,7 +49,10 @@ def test_it_survives_the_ledger(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("module", "effect"),
     [
-        (cpu_stress, {"kind": "zone-slowed", "zone": "a", "slow_ms": 178.125}),
+        (
+            cpu_stress,
+            {"kind": "instances-starved", "zone": "a", "slow_ms": 178.125, "clients": ["i-a1"]},
+        ),
         (instance_stop, {"kind": "client-silent", "clients": ["i-a1"]}),
         (memory_pressure, {"kind": "zone-otherwise", "zone": "a"}),
         (process_kill, {"kind": "client-silent", "clients": ["i-a1"]}),

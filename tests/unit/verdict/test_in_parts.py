@@ -56,6 +56,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "a survivor": {},
     "failing, and sent late": {"stretches": (Stretch(start_s=0, end_s=17), ILL, Stretch(start_s=37, end_s=52))},
     "a zone slowed": {"effect": {"kind": "zone-slowed", "zone": "b", "slow_ms": 30.0}},
+    "instances starved": {"effect": {"kind": "instances-starved", "zone": "b", "slow_ms": 30.0, "clients": ["i-b1"]}},
     "a zone otherwise": {"effect": {"kind": "zone-otherwise", "zone": "b"}},
     "pages failed": {"effect": {"kind": "pages-failed", "status": 500}},
     "nobody called": {"effect": {"kind": "arrivals-stopped", "dependency": "cart"}},
