@@ -11,9 +11,9 @@ from stormproof.record.layout import RunDirectory
 from stormproof.suite.after import Recorder
 from stormproof.suite.entry import Entry, digest_of
 from stormproof.suite.lease import suite_lease
-from stormproof.suite.night import Night
+from stormproof.suite.night import Night, is_finished
 from stormproof.suite.state import FOLDER, Item, SuiteDirectory, SuiteState, read_state, write_state
-from stormproof.suite.write import write_pages
+from stormproof.suite.write import finish, write_pages
 from support.command import environment
 
 PROGRAM = Path(__file__).with_name("suite_program.py")
@@ -60,6 +60,7 @@ def play(
         )  # fmt: skip
         night.play()
         write_pages(folder, state)
+        finish(folder, state)
     return state
 
 
@@ -91,7 +92,8 @@ def drive_here(reports: Path) -> None:
     """What the driver does, once it watches itself."""
     folder = SuiteDirectory(reports / FOLDER / SUITE_ID)
     state = read_state(folder)
-    state.ended_at = None
+    if is_finished(state):
+        return
     play(folder, state, recorders=[Recorder(name="names", record=write_name)])
 
 
@@ -103,3 +105,19 @@ def outcomes(state: SuiteState) -> dict[str, list[str]]:
 def run_directories(reports: Path) -> set[str]:
     """The ids of all runs on disk."""
     return {path.name for path in reports.glob("*/2*") if path.parent.name != FOLDER}
+
+
+def check_nothing_lost_or_twice(folder: SuiteDirectory, reports: Path, expected: Mapping[str, list[str]]) -> None:
+    """The counted runs are those of an undisturbed suite; no run is unknown, or counted or recorded twice."""
+    state = read_state(folder)
+    attempts = [one for item in state.items for one in item.attempts]
+    counted = [one.run_id for item in state.items for one in item.counted]
+    ended = {path.parent.name for path in reports.glob("*/2*/SHA256SUMS")}
+
+    assert expected == outcomes(state)
+    assert len(attempts) == len({one.run_id for one in attempts})
+    assert run_directories(reports) <= {one.run_id for one in attempts}
+    assert {path.name for path in (reports / "recorded").iterdir()} == ended
+    assert set(counted) <= ended
+    assert all(one.outcome is not None for one in attempts)
+    assert 2 * len(expected) == folder.junit.read_text().count("<testcase")  # of each the experiment and its claim

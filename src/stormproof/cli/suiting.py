@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stormproof.run.progress import Progress
     from stormproof.spec.environment_file import EnvironmentFile
     from stormproof.suite.entry import Entry
-    from stormproof.suite.settings import SuiteSettings
+    from stormproof.suite.settings import NotifyFields, SuiteSettings
     from stormproof.suite.state import SuiteDirectory, SuiteState
 
 Names = list[str] | None
@@ -93,6 +93,11 @@ def suite(  # noqa: PLR0913, PLR0917 - one parameter an option
     link: Annotated[
         str | None, typer.Option(metavar="URL", help="Where people find the suite's folder.", show_default=False)
     ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(metavar="VARIABLE", help="Tell the webhook in this environment variable.", show_default=False),
+    ] = None,
+    topic: Annotated[str | None, typer.Option(metavar="ARN", help="Tell this SNS topic.", show_default=False)] = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> int:
@@ -103,8 +108,7 @@ def suite(  # noqa: PLR0913, PLR0917 - one parameter an option
     and junit.xml.
     """
     from stormproof.run.progress import Progress
-    from stormproof.suite.settings import load_suite_settings
-    from stormproof.suite.tell import tell
+    from stormproof.suite.settings import load_suite_settings, notify_fields
 
     said = load_suite_settings(settings)
     given = Given(
@@ -123,14 +127,12 @@ def suite(  # noqa: PLR0913, PLR0917 - one parameter an option
         link=link or said.link or "",
     )
     progress = Progress(quiet=quiet)
-    there, state = _play(given, progress, resume=resume)
-    told = tell(there, state, said.notify, reports=given.reports)
-    for who, problem in told.items():
-        progress.say(f"told     {who}" if not problem else f"NOT TOLD {who}: {problem}")
+    notify = notify_fields(said.notify, webhook=webhook, topic=topic)
+    there, state = _play(given, notify, progress, resume=resume)
     return _print(there, state, as_json=as_json)
 
 
-def _play(given: Given, progress: Progress, *, resume: bool) -> tuple[SuiteDirectory, SuiteState]:
+def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: bool) -> tuple[SuiteDirectory, SuiteState]:
     """Everything that can be wrong with the input is found, and the environment looked at, before the first run."""
     from stormproof.evidence.settings import load_settings
     from stormproof.run.interrupt import Interrupts
@@ -139,7 +141,8 @@ def _play(given: Given, progress: Progress, *, resume: bool) -> tuple[SuiteDirec
     from stormproof.suite.lease import suite_lease
     from stormproof.suite.night import Night
     from stormproof.suite.state import FOLDER, SuiteDirectory, read_state, write_state
-    from stormproof.suite.write import write_pages
+    from stormproof.suite.tell import tell
+    from stormproof.suite.write import finish, write_pages
 
     by = recorders(given.reports, load_settings(None))
     writable_folder(given.reports)
@@ -156,6 +159,9 @@ def _play(given: Given, progress: Progress, *, resume: bool) -> tuple[SuiteDirec
         Night(state=state, folder=there, reports=given.reports, lease=lease, recorders=by, say=progress.say).play()
         with Interrupts():  # it is over: a signal now may not cost it its pages
             write_pages(there, state)
+            for who, problem in tell(there, state, notify, reports=given.reports).items():
+                progress.say(f"NOT TOLD {who}: {problem}" if problem else f"told     {who}")
+            finish(there, state)
     return there, state
 
 
@@ -164,7 +170,7 @@ def _begun(given: Given) -> SuiteState:
     from stormproof.suite.conflict import in_order
     from stormproof.suite.selection import not_chosen, specs_in
     from stormproof.suite.settings import check_names, settings_of
-    from stormproof.suite.state import Item, SuiteState, new_suite_id
+    from stormproof.suite.state import Item, SuiteState, hidden, new_suite_id
 
     specs = specs_in(given.folder)
     slugs = sorted(specs)
@@ -178,12 +184,14 @@ def _begun(given: Given) -> SuiteState:
         except StormproofError as error:
             error.message = f"{slug}: {error.message}"
             raise
+    if not entries:
+        raise UsageError(f"no experiment of {given.folder} is left by --only, --skip and --tag together")
     now = dt.datetime.now(dt.UTC)
     return SuiteState(
         suite_id=new_suite_id(given.env, now=now),
         environment=given.env,
         source=str(given.folder),
-        command=shlex.join(["stormproof", *sys.argv[1:]]),
+        command=shlex.join(["stormproof", *(hidden(one) for one in sys.argv[1:])]),
         started_at=now.isoformat(timespec="milliseconds"),
         items=[Item(entry=entry) for entry in in_order(entries)],
         not_chosen=left_out,
@@ -263,6 +271,8 @@ def _again(state: SuiteState, given: Given) -> SuiteState:
         if any(REDACTED in one for one in item.entry.settings):
             raise UsageError(f"{item.entry.slug}: a --set held a secret, which was not kept", hint="begin a new suite")
     state.sessions += 1
+    if state.stopped:  # what was told was that it was cut off
+        state.told = {}
     state.ended_at = None
     state.deadline_s = given.deadline_s or state.deadline_s
     state.wall_time_s = given.wall_time_s or state.wall_time_s

@@ -190,7 +190,6 @@ class Night:
             if not item.counted and not item.left:
                 began = any(one.outcome == INTERRUPTED for one in item.attempts)
                 item.left = f"the suite ended {'under it' if began else 'before its turn'}: {self._ending}"
-        self.state.ended_at = _now()
         self._write()
 
     def _record(self, attempt: Attempt) -> None:

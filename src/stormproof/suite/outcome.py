@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stormproof.errors import StormproofError, UnavailableError
+from stormproof.errors import StormproofError, UsageError
 from stormproof.model.verdict import EXIT_CODE, Outcome
 from stormproof.suite.state import ERROR, Item, SuiteState
 
@@ -49,13 +49,10 @@ def outcome_of(state: SuiteState) -> SuiteOutcome:
 
 
 def _error_code(state: SuiteState) -> int:
-    """Of the runs that ended in an error: the highest of their codes; what cannot be started is 69, like a sick lab."""
-    codes = [
-        item.last.exit_code or StormproofError.exit_code
-        for item in state.items
-        if item.last and item.last.outcome == ERROR
-    ]
-    return max(codes, default=UnavailableError.exit_code)
+    """Of the runs that ended in an error: the highest of their codes."""
+    codes = [item.last.exit_code or 0 for item in state.items if item.last and item.last.outcome == ERROR]
+    # who was killed has a code below 0, and none that says why
+    return max(one if one >= UsageError.exit_code else StormproofError.exit_code for one in codes)
 
 
 def _unrecorded(state: SuiteState) -> list[str]:
@@ -77,7 +74,7 @@ def _reason(state: SuiteState, words: list[str], unrecorded: list[str]) -> str:
     if unrecorded:
         return f"what became of a run could not be recorded: {unrecorded[0]}"
     if not bad:
-        return f"all {len(words)} experiments held"
+        return f"all {len(words)} experiments held" if len(words) > 1 else "the experiment held"
     named = ", ".join(f"{item.entry.slug} {word}" for item, word in sorted(bad, key=_by_rank)[:5])
     more = f", and {len(bad) - 5} more" if len(bad) > 5 else ""
     return f"{len(bad)} of {len(words)} experiments did not hold: {named}{more}"

@@ -40,8 +40,14 @@ class ClaimRow:
 
     claim: str
     outcome: str
-    sentence: str  # numbers and reason
+    numbers: str
+    reason: str
     cause: str  # where the bad requests are, "" where nothing is named
+
+    @property
+    def sentence(self) -> str:
+        """Numbers and reason."""
+        return f"{self.numbers}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +241,8 @@ def _claim(one: Finding) -> ClaimRow:
     return ClaimRow(
         claim=clean(one.claim),
         outcome=str(one.outcome),
-        sentence=f"{found}: {clean(one.reason, limit=600)}",
+        numbers=found,
+        reason=clean(one.reason, limit=600),
         cause=clean(one.cause.sentence, limit=600) if one.cause else "",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from stormproof.errors import UsageError
 from stormproof.spec.document import read_document
@@ -73,6 +73,17 @@ def load_suite_settings(path: Path | None) -> SuiteSettings:
         raise UsageError(f"--settings {path}: there is no such file")
     document = read_document(path)
     return validate(SuiteSettings, document.value, document)
+
+
+def notify_fields(said: NotifyFields, *, webhook: str | None, topic: str | None) -> NotifyFields:
+    """*said* with what the command line says instead. Raises `UsageError`."""
+    given = {name: text for name, text in (("webhook", webhook), ("topic", topic)) if text is not None}
+    try:
+        return NotifyFields.model_validate({**said.model_dump(), **given})
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        expected = {"webhook": "the name of an environment variable", "topic": "the ARN of an SNS topic"}[name]
+        raise UsageError(f"--{name} {given[name]}: expected {expected}") from None
 
 
 def check_names(settings: SuiteSettings, slugs: list[str]) -> None:

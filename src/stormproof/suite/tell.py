@@ -16,7 +16,7 @@ from stormproof.suite.webhook import post
 
 
 def tell(folder: SuiteDirectory, state: SuiteState, notify: NotifyFields, *, reports: Path) -> dict[str, str]:
-    """Whom *notify* names → "" or what went wrong; {} when there was nothing to tell.
+    """Whom *notify* names and who has not been told → "" or what went wrong; {} when there was nothing to tell.
 
     That nobody could be told changes nothing about what the suite came to: it is said, and stands in `suite.json`.
     """
@@ -25,6 +25,7 @@ def tell(folder: SuiteDirectory, state: SuiteState, notify: NotifyFields, *, rep
         channels[topic] = lambda message: publish(message, arn=topic)
     if (variable := notify.webhook) is not None:
         channels[f"the webhook in {variable}"] = lambda message: post(message, variable=variable)
+    channels = {who: send for who, send in channels.items() if state.told.get(who) != ""}
     if not channels:
         return {}
     earlier = [one for one in suites(reports, state.environment) if one.started_at < state.started_at]

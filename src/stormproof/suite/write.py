@@ -1,14 +1,15 @@
-"""Write the summary of a suite: `summary.html`, `junit.xml`."""
+"""Write the summary of a suite (`summary.html`, `junit.xml`), and that it has ended."""
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 from stormproof.record.atomic import write_text
 from stormproof.suite.page import assemble
 from stormproof.suite.page_html import render_html
 from stormproof.suite.page_junit import render_junit
-from stormproof.suite.state import SuiteDirectory, SuiteState, suites
+from stormproof.suite.state import SuiteDirectory, SuiteState, suites, write_state
 
 
 def write_pages(folder: SuiteDirectory, state: SuiteState) -> tuple[Path, ...]:
@@ -18,3 +19,9 @@ def write_pages(folder: SuiteDirectory, state: SuiteState) -> tuple[Path, ...]:
     write_text(folder.summary, render_html(page))
     write_text(folder.junit, render_junit(page))
     return folder.summary, folder.junit
+
+
+def finish(folder: SuiteDirectory, state: SuiteState) -> None:
+    """Write down that everything has been done, the pages and the messages too: until then it can be resumed."""
+    state.ended_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    write_state(folder, state)

@@ -15,9 +15,9 @@ from stormproof.record.layout import RunDirectory
 from stormproof.suite.after import Recorder
 from stormproof.suite.lease import suite_lease
 from stormproof.suite.outcome import outcome_of, standing
-from stormproof.suite.state import SuiteDirectory, read_state
+from stormproof.suite.state import read_state
 from support.command import wait_for
-from support.suites import begin, drive, outcomes, play, run_directories
+from support.suites import begin, check_nothing_lost_or_twice, drive, outcomes, play
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -160,7 +160,7 @@ def test_a_kill_loses_and_duplicates_nothing(tmp_path: Path, share: float, event
     resumed, _ = drive(reports, tmp_path / "state")
 
     assert (-9, 0) == (killed, resumed)
-    check_nothing_lost_or_twice(folder, reports)
+    check_nothing_lost_or_twice(folder, reports, {"a": ["invalid", "held"], "b": ["refuted"]})
 
 
 @pytest.fixture(scope="module")
@@ -170,19 +170,3 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> int:
     begin(root / "reports", TITLES)
     _, seen = drive(root / "reports", root / "state")
     return int(seen)
-
-
-def check_nothing_lost_or_twice(folder: SuiteDirectory, reports: Path) -> None:
-    """The counted runs are those of an undisturbed suite; no run is unknown, or counted or recorded twice."""
-    state = read_state(folder)
-    attempts = [one for item in state.items for one in item.attempts]
-    counted = [one.run_id for item in state.items for one in item.counted]
-    ended = {path.parent.name for path in reports.glob("*/2*/SHA256SUMS")}
-
-    assert {"a": ["invalid", "held"], "b": ["refuted"]} == outcomes(state)
-    assert len(attempts) == len({one.run_id for one in attempts})
-    assert run_directories(reports) <= {one.run_id for one in attempts}
-    assert {path.name for path in (reports / "recorded").iterdir()} == ended
-    assert set(counted) <= ended
-    assert all(one.outcome is not None for one in attempts)
-    assert 4 == folder.junit.read_text().count("<testcase")  # of each the experiment and its claim
