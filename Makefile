@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # Arguments for pytest: make test ARGS="-k ledger"
 ARGS ?=
 
-.PHONY: help setup setup-dev demo test check controls bench docs lock clean
+.PHONY: help setup setup-dev demo test check nightly controls bench docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,12 +65,16 @@ check: setup-dev ## style, types, import contracts, generated pages, locks, ship
 	! grep --extended-regexp --line-number '://|^ *-(i|f)|--(extra-)?index|--find-links' requirements/*.txt
 	$(BIN)/stormproof validate experiments/*/experiment.yaml
 
+nightly: setup ## every shipped experiment in a hardened lab, in a quarter of an hour; NAIVE=az-loss turns it red
+	@scripts/nightly $(BIN)/stormproof $(if $(NAIVE),--set $(NAIVE):lab.variant=naive) $(ARGS)
+
 controls: setup-dev ## every experiment at full length on hardened, naive and no-op, as a table (half an hour)
 	@$(BIN)/python tests/controls/run_table.py
 
 bench: setup-dev ## what recording costs, how late arrivals are, how soon an undo is done, how intervals cover (hours)
 	@for script in recorder_overhead arrival_lateness run_wall_time undo_latency kill_campaign retry_traces \
-			backoff_table identify_clients analysis_size run_size calibration early_decision; do \
+			backoff_table identify_clients analysis_size run_size calibration early_decision \
+			suite_kills; do \
 		echo "── bench/$$script.py"; $(BIN)/python bench/$$script.py; done
 
 docs: setup-dev ## regenerate the reference pages from the code

@@ -13,7 +13,7 @@ import pytest
 from repo.files import ROOT, python_files, repository_files
 from stormproof.spec.loader import load_experiment
 
-PROMISED = {"setup", "demo", "test", "check", "controls", "bench", "lock", "clean", "help"}
+PROMISED = {"setup", "demo", "test", "check", "nightly", "controls", "bench", "lock", "clean", "help"}
 SCRIPTS = [Path(".ci/run"), *(p for p in repository_files() if p.parts[0] == "scripts" and not p.suffix)]
 
 

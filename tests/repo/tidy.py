@@ -22,7 +22,7 @@ LONGER_MODULES: dict[str, int] = {}
 
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc", "shared", "tools"}
 # Rooms that wait for processes, proxies and people; each wait in them has a deadline.
-WAITING_ROOMS = {"run", "lab", "load", "faults"}
+WAITING_ROOMS = {"run", "lab", "load", "faults", "suite"}
 MACHINE_PATH = re.compile(r"(?<![\w.~/])/(?:root|work|home/\w+|Users/\w+|opt/pypi)/")
 INDEX_ADDRESS = re.compile(r"://|^\s*-[if]\s|--(?:extra-)?index(?:-url)?|--find-links|\s@\s", re.MULTILINE)
 

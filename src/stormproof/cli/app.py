@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running
+from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running, suiting
 
 app = typer.Typer(
     name="stormproof",
@@ -42,6 +42,7 @@ app.command("plan")(inspecting.plan)
 app.command("compile")(compiling.compile_)
 app.command("schema")(inspecting.schema)
 app.command("run")(running.run)
+app.command("suite")(suiting.suite)
 app.command("rehearse")(rehearsing.rehearse)
 app.command("abort")(running.abort)
 app.command("analyse")(running.analyse)

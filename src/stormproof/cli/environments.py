@@ -70,11 +70,11 @@ def running_lab() -> Environment | None:
         return None
 
 
-def planning_environment(file: EnvironmentFile, *, seed: int | None = None) -> Environment:
+def planning_environment(file: EnvironmentFile, *, seed: int | None = None, say: bool = True) -> Environment:
     """What *file*'s experiments are planned against: the lab that is up, else one as `run` would bring up.
 
-    Of the latter the shape is true and the ids and ports are examples, which is said on stderr. Of an environment in
-    AWS what is there now, read and not touched; *seed* orders the instances of a zone.
+    Of the latter the shape is true and the ids and ports are examples, which is said on stderr where *say*. Of an
+    environment in AWS what is there now, read and not touched; *seed* orders the instances of a zone.
     """
     if file.cloud is not None:
         from stormproof.staging.environment import discover
@@ -86,10 +86,11 @@ def planning_environment(file: EnvironmentFile, *, seed: int | None = None) -> E
     from stormproof.lab import control
     from stormproof.lab.topology import Reservations, choose_topology, resolve
 
-    sys.stderr.write(
-        "no lab is up: ids and ports below are examples of the lab that a run brings up for itself"
-        " (to play a compiled plan: stormproof lab up, then compile again)\n"
-    )
+    if say:
+        sys.stderr.write(
+            "no lab is up: ids and ports below are examples of the lab that a run brings up for itself"
+            " (to play a compiled plan: stormproof lab up, then compile again)\n"
+        )
     reservations = Reservations()
     try:
         return resolve(choose_topology(file.variant, reservations), control.default_directory())
@@ -110,7 +111,7 @@ def lab_environment(file: EnvironmentFile, *, variant_asked: bool, say: bool = T
 
     there = running_lab()
     if there is not None and (not variant_asked or there.variant == file.variant):
-        _await_whole(there)
+        await_whole(there)
         yield there
         return
     folder = Path(tempfile.mkdtemp(prefix="stormproof-lab-"))
@@ -125,7 +126,7 @@ def lab_environment(file: EnvironmentFile, *, variant_asked: bool, say: bool = T
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await_whole(there: Environment) -> None:
+def await_whole(there: Environment) -> None:
     """Return once the running lab is whole; a naive one needs some seconds after a run to notice that it is.
 
     Raises `UnavailableError` when a run is going on in it, `OutstandingUndoError` when one has left something

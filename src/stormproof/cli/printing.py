@@ -11,6 +11,9 @@ from stormproof.model.verdict import Finding, Outcome, Verdict
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stormproof.suite.outcome import SuiteOutcome
+    from stormproof.suite.state import SuiteState
+
 STYLE = {
     Outcome.HELD: "bold green",
     Outcome.REFUTED: "bold red",
@@ -65,6 +68,38 @@ def print_verdict(verdict: Verdict, *, report: str) -> None:
     out.print()
     out.print(Text(f"report  {report}"))
     out.print(Text(f"repeat  {verdict.repeat}"))
+
+
+def print_suite(state: SuiteState, came_to: SuiteOutcome, *, summary: str) -> None:
+    """The worst first and why, then a row an experiment."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from stormproof.suite.outcome import standing
+
+    def style(word: str) -> str:
+        return STYLE[Outcome(word)] if word in set(Outcome) else "bold red"
+
+    out = console()
+    out.print()
+    out.print(Text(came_to.word, style=style(came_to.word)), Text(came_to.reason))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("", "experiment", "runs", "took", "why"):
+        table.add_column(column, justify="right" if column in ("runs", "took") else "left", overflow="fold")
+    for item in state.items:
+        word, last = standing(item), item.last
+        reasons = (last.reasons if last else [item.left]) if word != Outcome.HELD else []
+        table.add_row(
+            Text(word, style=style(word)),
+            Text(item.entry.slug),
+            Text(str(len(item.attempts))),
+            Text(f"{sum(one.duration_s for one in item.attempts):.0f} s"),
+            Text("; ".join(reasons[:1])),
+        )
+    out.print()
+    out.print(table)
+    out.print()
+    out.print(Text(f"summary  {summary}"))
 
 
 def value(number: float | None, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -121,8 +122,19 @@ def _run_spec(
             source=Path(document.file),
             overrides=overrides.as_mapping(),
             out=out,
+            run_id=_chosen_run_id(experiment.slug),
         )
         return run_experiment(experiment, environment, plan, asked, progress, guardrails=file.guardrails)
+
+
+def _chosen_run_id(slug: str) -> str | None:
+    """The id that a suite has chosen for this run, by a variable: the command that is recorded can be repeated."""
+    from stormproof.record.layout import is_run_id
+
+    chosen = os.environ.get("STORMPROOF_RUN_ID")
+    if chosen is not None and not is_run_id(chosen, slug):
+        raise UsageError(f"STORMPROOF_RUN_ID {chosen!r}: expected an id as a run of {slug} has")
+    return chosen
 
 
 def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, progress: Progress) -> RunDirectory:
@@ -159,12 +171,31 @@ def _conclude(finished: RunDirectory, *, as_json: bool) -> int:
         write_verdict(finished.verdict, verdict)
         write_reports(finished)
         seal(finished)
+        _record(finished)
         _print(verdict, finished, as_json=as_json)
     left = Ledger(finished.ledger).outstanding()
     if left:
         names = ", ".join(entry.fault_id for entry in left)
         raise StormproofError(f"NOT UNDONE: {names}", hint=f"stormproof undo {finished.ledger}")
     return EXIT_CODE[verdict.outcome]
+
+
+def _record(finished: RunDirectory) -> None:
+    """Let everybody have the run who keeps something of it. That one could not is said, and changes no verdict."""
+    from stormproof.evidence.settings import EvidenceSettings, load_settings
+    from stormproof.suite.after import record_all, recorders
+
+    settings: EvidenceSettings | None
+    try:
+        settings = load_settings(None)
+    except StormproofError as error:
+        sys.stderr.write(f"warning: not recorded as evidence: {error.message}\n")
+        settings = None
+    evidence = settings if settings is not None and settings.record_runs else None
+    by = recorders(finished.path.parent.parent, evidence)
+    for who, problem in record_all(finished, by).items():
+        if problem:
+            sys.stderr.write(f"warning: not recorded by {who}: {problem}\n")
 
 
 def _print(verdict: Verdict, finished: RunDirectory, *, as_json: bool) -> None:
@@ -188,7 +219,6 @@ def abort(
     run_dir: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="The run to end.", show_default=False)] = None,
 ) -> int:
     """End a run that is going on in another terminal: its faults are undone, its verdict is aborted."""
-    import os
     import signal
 
     from stormproof.run.lock import holders

@@ -90,6 +90,9 @@ class EvidenceSettings(_Section):
     """The whole file; every key may be left out."""
 
     schema_version: Literal[1] = 1
+    record_runs: bool = Field(
+        default=False, description="`stormproof run` writes its record itself; a suite always does."
+    )
     workload: Workload = Workload()
     people: People = People()
     authority: Authority = Authority()

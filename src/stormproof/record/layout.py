@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,11 @@ class RunDirectory:
         return self.path / "junit.xml"
 
     @property
+    def incident(self) -> Path:
+        """What people write about a refutation; it is not sealed, because they go on writing."""
+        return self.path / "incident.md"
+
+    @property
     def sums(self) -> Path:
         """SHA-256 of every file: the seal of a finished run."""
         return self.path / "SHA256SUMS"
@@ -116,6 +122,11 @@ class RunDirectory:
                 hint="a run directory is reports/<slug>/<run-id>",
             )
         return self
+
+
+def is_run_id(text: str, slug: str) -> bool:
+    """Whether *text* is an id that `new_run_id` could have made for *slug*."""
+    return re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{re.escape(slug)}-[0-9a-f]{{4}}", text) is not None
 
 
 def new_run_id(slug: str, *, now: dt.datetime | None = None) -> str:

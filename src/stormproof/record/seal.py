@@ -9,8 +9,9 @@ from pathlib import Path
 from stormproof.record.atomic import write_text
 from stormproof.record.layout import RunDirectory
 
-# Written after the seal: the seal itself, and revisions of verdict and reports (`revisions/001`, `revision-2`).
-UNSEALED = ("SHA256SUMS", "revision")
+# Written after the seal: the seal itself, revisions of verdict and reports (`revisions/001`, `revision-2`), and what
+# people write about a refutation (`incident.md`).
+UNSEALED = ("SHA256SUMS", "revision", "incident.md")
 
 
 def seal(run: RunDirectory) -> None:

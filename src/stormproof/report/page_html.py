@@ -47,11 +47,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = _prose
+    environment.filters["prose"] = prose
     return environment
 
 
-def _prose(text: str) -> Markup:
+def prose(text: str) -> Markup:
     """*text* with what stands between backticks as code; every part is escaped on its own."""
     from markupsafe import Markup, escape
 

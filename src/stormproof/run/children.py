@@ -34,10 +34,12 @@ class Child:
         environment: Mapping[str, str],
         orphan_signal: int = signal.SIGTERM,
         output: Path | None = None,
+        inherit: Sequence[int] = (),
     ) -> Child:
         """Start ``python -m …`` with *arguments*; it is sent *orphan_signal* should we die.
 
-        What it prints goes to *log*; with *output*, its standard output goes there instead.
+        What it prints goes to *log*; with *output*, its standard output goes there instead. It keeps the descriptors
+        *inherit* open, and none of ours beside them.
 
         An own session, so that a Ctrl-C on the terminal reaches the conductor alone, which decides.
         """
@@ -51,6 +53,7 @@ class Child:
             stderr=file,
             env=dict(environment),
             start_new_session=True,
+            pass_fds=tuple(inherit),
             preexec_fn=lambda: die_with_parent(parent, orphan_signal),  # noqa: PLW1509 - no threads hold locks we need: prctl and getppid only
         )
         if answer is not None:

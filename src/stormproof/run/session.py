@@ -38,6 +38,7 @@ class Asked:
     source: Path  # the file it came from
     overrides: Mapping[str, str]
     out: Path  # the folder runs go to
+    run_id: str | None = None  # chosen by a suite, so that it knows the run whatever becomes of either
 
 
 def run_experiment(
@@ -50,7 +51,7 @@ def run_experiment(
     guardrails: Guardrails,
 ) -> RunDirectory:
     """Play *experiment* once; the run directory holds everything when this returns, except the verdict."""
-    run_id = new_run_id(experiment.slug)
+    run_id = asked.run_id or new_run_id(experiment.slug)
     run = RunDirectory(asked.out.resolve() / experiment.slug / run_id)
     with environment_lock(lock_name(environment), run=run.path, duration_s_max=experiment.limits.duration_s):
         refuse_if_any(lock_name(environment))
