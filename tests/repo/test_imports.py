@@ -12,7 +12,20 @@ import pytest
 
 from repo.files import ROOT, python_files
 
-HEAVY = ("pandas", "scipy", "pyarrow", "boto3", "botocore", "locust", "gevent", "chaoslib", "moto", "aiohttp")
+HEAVY = (
+    "pandas",
+    "scipy",
+    "pyarrow",
+    "boto3",
+    "botocore",
+    "locust",
+    "gevent",
+    "chaoslib",
+    "moto",
+    "aiohttp",
+    "sqlalchemy",
+    "alembic",
+)
 LIGHT_COMMANDS = (
     ["--help"],
     ["--version"],

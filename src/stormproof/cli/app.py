@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running, suiting
+from stormproof.cli import (
+    compiling,
+    evidencing,
+    inspecting,
+    laboratory,
+    later,
+    looking_back,
+    probing,
+    rehearsing,
+    running,
+    suiting,
+)
 
 app = typer.Typer(
     name="stormproof",
@@ -54,5 +65,6 @@ app.add_typer(inspecting.faults, name="faults")
 app.add_typer(inspecting.probes, name="probes")
 app.add_typer(probing.probe, name="probe")
 app.add_typer(evidencing.evidence, name="evidence")
+app.add_typer(looking_back.history, name="history")
 for command in later.COMMANDS:
     app.command(command.name, hidden=True, context_settings=later.ANYTHING)(command.call)

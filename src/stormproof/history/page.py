@@ -1,0 +1,153 @@
+"""The trend page: every experiment's claims over the nights. One file, opens offline, runs no script."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stormproof.history.series import Night, Track, finding_on, nights
+from stormproof.history.trend_chart import Mark, trend_charts
+from stormproof.report.chart import Chart
+from stormproof.report.notation import clean, day, quantity
+from stormproof.report.page import OUTCOME_MARK
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from stormproof.model.verdict import Outcome
+
+ROWS_MAX = 10  # runs listed below each experiment; the pictures have all of the nights asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run as a line of the table."""
+
+    run_id: str
+    when: str
+    outcome: Outcome
+    version: str
+    cells: tuple[tuple[Outcome | None, str], ...]  # a claim's verdict and estimate, in the track's order of claims
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimView:
+    """One claim as a picture, with what is said of it."""
+
+    claim: str
+    charts: tuple[Chart, ...]
+    without: str  # why there is no picture
+    notes: tuple[tuple[str, str], ...] = ()  # tone and sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackView:
+    """One experiment in one place, under one set of conditions."""
+
+    number: int
+    track: Track
+    outcome: Outcome  # of the newest run
+    since: str
+    claims: tuple[ClaimView, ...]
+    rows: tuple[RunRow, ...]
+    rows_left_out: int
+    superseded: bool  # a newer track of the same name has other conditions
+
+
+def render_trends(found: Sequence[Track], *, last: int, made_of: str) -> str:
+    """*found* as HTML, the last *last* nights of each; *made_of* says which database. Every text is escaped."""
+    seen: set[tuple[str, str, str]] = set()
+    views = []
+    for number, track in enumerate(found):
+        name = (track.slug, track.environment, track.variant)
+        views.append(_view(number, track, last, superseded=name in seen))
+        seen.add(name)
+    return render("trends.html.j2", views=views, last=last, made_of=made_of)
+
+
+def _view(number: int, track: Track, last: int, *, superseded: bool) -> TrackView:
+    newest = track.runs[-1]
+    return TrackView(
+        number=number,
+        track=track,
+        outcome=newest.verdict,
+        since=f"{len(track.runs)} run{'s' if len(track.runs) > 1 else ''} since {day(track.runs[0].started_at)}",
+        claims=tuple(
+            _claim(claim, nights(track.runs, claim)[-last:], number=f"{number}-{place}")
+            for place, claim in enumerate(track.claims)
+        ),
+        rows=tuple(_row(track, place) for place in range(len(track.runs) - 1, -1, -1)[:ROWS_MAX]),
+        rows_left_out=max(0, len(track.runs) - ROWS_MAX),
+        superseded=superseded,
+    )
+
+
+def _claim(claim: str, found: Sequence[Night], *, number: str, marks: Sequence[Mark] = ()) -> ClaimView:
+    charts = trend_charts(claim, found, number=number, marks=marks)
+    words = [f"{night.day:%d %b}: {night.finding.found}" for night in found if night.finding and night.finding.found]
+    without = "" if charts else ("; ".join(words[-ROWS_MAX:]) or "no night has a number of it")
+    return ClaimView(claim=clean(claim), charts=charts, without=clean(without))
+
+
+def _row(track: Track, place: int) -> RunRow:
+    run = track.runs[place]
+    cells: list[tuple[Outcome | None, str]] = []
+    for claim in track.claims:
+        one = finding_on(run, claim)
+        cells.append((None, "") if one is None else (one.verdict, one.found or quantity(one.estimate, one.unit)))
+    before = track.runs[place - 1].workload_version if place else run.workload_version
+    return RunRow(
+        run_id=clean(run.run_id),
+        when=day(run.started_at),
+        outcome=run.verdict,
+        version=clean(run.workload_version) if run.workload_version != before else "",
+        cells=tuple((outcome, clean(text, limit=40)) for outcome, text in cells),
+        reason=clean(run.reasons[0] if run.reasons else "", limit=160),
+    )
+
+
+def render(name: str, **values: Any) -> str:
+    """The template *name* of this room, with the reports' style and ours, allowed by hash; scripts are not."""
+    from markupsafe import Markup
+
+    environment = _environment()
+    style = "".join(_source(environment, sheet) for sheet in ("report.css", "history.css"))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template(name).render(
+        style=Markup(style),  # noqa: S704  # our own files, and hold no run's data
+        style_hash=f"sha256-{digest}",
+        marks=dict(OUTCOME_MARK),
+        **values,
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    return environment.loader.get_source(environment, name)[0] if environment.loader else ""
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    places = [PackageLoader(package, "templates") for package in ("stormproof.history", "stormproof.report")]
+    return Environment(
+        loader=ChoiceLoader(places),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _printable(value: Any) -> Any:
+    """Numbers without the noise of binary fractions; text without what hides or reorders it, wherever it came from."""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return clean(value, limit=10_000_000) if type(value) is str else value
