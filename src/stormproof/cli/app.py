@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running
+from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, proxying, rehearsing, running
 
 app = typer.Typer(
     name="stormproof",
@@ -52,6 +52,7 @@ app.add_typer(laboratory.lab, name="lab")
 app.add_typer(inspecting.faults, name="faults")
 app.add_typer(inspecting.probes, name="probes")
 app.add_typer(probing.probe, name="probe")
+app.add_typer(proxying.proxy, name="proxy")
 app.add_typer(evidencing.evidence, name="evidence")
 for command in later.COMMANDS:
     app.command(command.name, hidden=True, context_settings=later.ANYTHING)(command.call)
