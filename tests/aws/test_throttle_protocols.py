@@ -12,9 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from stormproof.faults.envoy_rate_limit import bucket_resource
-from stormproof.lab.throttle_replies import REPLIES, ThrottleReply
-from stormproof.lab.topology import AWS_DEPENDENCIES, bucket_name
+from stormproof.lab.topology import AWS_DEPENDENCIES
 from stormproof.model.environment import Dependency
+from stormproof.proxy.filters import bucket_name
+from stormproof.proxy.throttle_replies import REPLIES, ThrottleReply
 from stormproof.record.atomic import write_bytes, write_json
 from support.lab import RunningLab, until
 

@@ -1,9 +1,10 @@
 """An environment and resolved faults, written by hand: what plans are tested against, free of a running lab."""
 
-from stormproof.model.cloud import Cloud, CloudZone, Cluster, Fis, ScalingGroup
+from stormproof.model.cloud import Cloud, CloudDependency, CloudZone, Cluster, Fis, ScalingGroup, Sidecar
 from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
 from stormproof.model.experiment import Experiment, FaultRequest, Limits, Load, Timeline
 from stormproof.model.plan import ResolvedFault
+from stormproof.proxy.sidecar import dependency_of, proxy_of
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
 
 
@@ -83,9 +84,24 @@ def make_fault(number: int = 1, *, configuration: dict[str, object] | None = Non
     )
 
 
+def _called() -> tuple[Sidecar, dict[str, CloudDependency]]:
+    """The side-car, and what is called through it."""
+    sidecar = Sidecar(
+        admin_url="http://127.0.0.1:9901", node_id="stormproof-staging", directory="/var/lib/stormproof-proxy"
+    )
+    called = {
+        "recommendations": CloudDependency(
+            name="recommendations", upstream="http://recommendations.staging:8080", canary_path="/healthz", port=9101
+        ),
+        "cart": CloudDependency(name="cart", service="dynamodb", port=9102),
+    }
+    return sidecar, called
+
+
 def make_aws_environment() -> Environment:
     """`experiments/environments/staging.example.yaml` as it would be found: an account that nobody has to ask."""
     account, region = "123456789012", "eu-central-1"
+    sidecar, called = _called()
     zones = {"a": "euc1-az2", "b": "euc1-az3", "c": "euc1-az1"}
     return Environment(
         name="staging",
@@ -100,10 +116,19 @@ def make_aws_environment() -> Environment:
         ),
         zones={
             zone: tuple(
-                Instance(id=f"i-0{zone}{number}", zone=zone, url=f"http://10.0.0.{number}:8080") for number in (1, 2)
+                Instance(
+                    id=f"i-0{zone}{number}",
+                    zone=zone,
+                    url=f"http://10.0.0.{number}:8080",
+                    key_parameter=f"/shop/i-0{zone}{number}/api-key",
+                )
+                for number in (1, 2)
             )
             for zone in zones
         },
+        proxy=proxy_of(sidecar),
+        dependencies={name: dependency_of(sidecar, one) for name, one in called.items()},
+        release_parameter="/shop/release",
         cloud=Cloud(
             tags={"chaos-ready": "true", "app": "shop"},
             zones={
@@ -130,6 +155,7 @@ def make_aws_environment() -> Environment:
             alarms_guard={
                 "shop-availability": f"arn:aws:cloudwatch:{region}:{account}:alarm:shop-availability",
             },
+            dependencies=called,
             fis=Fis(
                 role_arn=f"arn:aws:iam::{account}:role/stormproof-fis",
                 launch_roles=(f"arn:aws:iam::{account}:role/shop-deployment",),

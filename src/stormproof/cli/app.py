@@ -15,6 +15,7 @@ from stormproof.cli import (
     later,
     looking_back,
     probing,
+    proxying,
     rehearsing,
     running,
     suiting,
@@ -64,6 +65,7 @@ app.add_typer(laboratory.lab, name="lab")
 app.add_typer(inspecting.faults, name="faults")
 app.add_typer(inspecting.probes, name="probes")
 app.add_typer(probing.probe, name="probe")
+app.add_typer(proxying.proxy, name="proxy")
 app.add_typer(evidencing.evidence, name="evidence")
 app.add_typer(looking_back.history, name="history")
 for command in later.COMMANDS:

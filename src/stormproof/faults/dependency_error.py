@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.protocol import Look, Seen
@@ -37,7 +38,7 @@ CONFIRMED_BY = (
     "the workload's requests at the dependency carry the proxy's abort mark"
 )
 UNDONE_BY = "the proxy's runtime values are put back as they were; requests of our own are answered well again"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"dependency": "recommendations", "status": 503}
 
 SHARE_MIN = 0.1  # below, a look would be more than the 66 requests that it takes to meet one in ten
@@ -111,6 +112,7 @@ class DependencyError:
     configuration: Mapping[str, Any]
 
     gap_s: ClassVar[float] = 0.02
+    api_calls: ClassVar[tuple[ApiCall, ...]] = ()  # it asks the proxy, and not AWS
 
     @property
     def what(self) -> str:

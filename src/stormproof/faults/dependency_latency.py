@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from stormproof.errors import FaultError
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask_together
 from stormproof.faults.envoy_latency import drawn_latency, no_latency
@@ -37,7 +38,7 @@ CONFIRMED_BY = (
     "the workload's requests at the dependency carry the proxy's delay mark"
 )
 UNDONE_BY = "the filter's file is put back as it was; requests of our own are answered at once"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"dependency": "recommendations", "delay": "400ms", "jitter": "200ms"}
 
 DELAY_MIN_S, DELAY_MAX_S = 0.1, 30.0  # less is lost in the noise of a busy machine
@@ -108,6 +109,7 @@ class DependencyLatency:
     configuration: Mapping[str, Any]
 
     gap_s: ClassVar[float] = 0.05
+    api_calls: ClassVar[tuple[ApiCall, ...]] = ()  # it asks the proxy, and not AWS
 
     @property
     def what(self) -> str:

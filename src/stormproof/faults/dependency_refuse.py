@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.envoy_listeners import ListenerFile
@@ -29,7 +30,7 @@ CONFIRMED_BY = (
     "the workload's requests, which arrived at the dependency before, do not arrive any more"
 )
 UNDONE_BY = "the proxy's listener is put back as it was; a request of our own is answered"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"dependency": "recommendations"}
 
 LOOK_TIMEOUT_S = 1.0
@@ -77,6 +78,7 @@ class DependencyRefuse:
     configuration: Mapping[str, Any]
 
     gap_s: ClassVar[float] = 0.02
+    api_calls: ClassVar[tuple[ApiCall, ...]] = ()  # it asks the proxy, and not AWS
 
     @property
     def what(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask_together
 from stormproof.faults.protocol import Look, Seen
@@ -37,7 +38,7 @@ CONFIRMED_BY = (
     "the workload's requests at the dependency carry the proxy's delay mark"
 )
 UNDONE_BY = "the proxy's runtime values are put back as they were; a request of our own is answered at once"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"dependency": "recommendations", "delay": "3s"}
 
 SHARE_MIN = 0.1  # below, a look would be more than the 66 requests that it takes to meet one in ten
@@ -96,6 +97,7 @@ class DependencyTimeout:
     percent: int = 100
 
     gap_s: ClassVar[float] = 0.02
+    api_calls: ClassVar[tuple[ApiCall, ...]] = ()  # it asks the proxy, and not AWS
 
     @property
     def what(self) -> str:

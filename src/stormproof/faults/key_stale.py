@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws, parameter
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import Reply, ask
 from stormproof.faults.protocol import Look, Seen
@@ -30,7 +31,7 @@ CONFIRMED_BY = (
     "the dependency refuses the calls of these instances and of no other"
 )
 UNDONE_BY = "the parameters are put back as they were, or deleted; each instance gives a full answer again"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"zone": "a", "dependency": "recommendations"}
 
 LOOK_TIMEOUT_S = 1.0
@@ -63,6 +64,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
             expected=f"a zone ({zones or 'none'}) and a dependency ({names or 'none'}) of {environment.name!r}",
             got=f"{arguments.zone!r} and {arguments.dependency!r}",
         )
+    parameter.require_urls(instances, kind=KIND, environment=environment, where=where)
     names_of = [
         parameter.require(
             instance.key_parameter,
@@ -112,6 +114,11 @@ class StaleKey:
     def effect(self) -> dict[str, Any]:
         """The dependency refuses these instances' calls."""
         return {"kind": "arrivals-refused", "dependency": self.dependency, "clients": list(self.instance_ids)}
+
+    @property
+    def api_calls(self) -> tuple[ApiCall, ...]:
+        """Of Systems Manager, on these parameters."""
+        return parameter.api_calls(self.parameters, self.configuration)
 
     def identify(self) -> None:
         """The account is the plan's."""

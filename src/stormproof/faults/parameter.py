@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
-from stormproof.model.environment import Environment
+from stormproof.faults.api_call import ApiCall, Purpose, arn, reads
+from stormproof.model.environment import Environment, Instance
 
 NOT_FOUND = "ParameterNotFound"
+PLAIN = "String"
 
 
 def require(name: str | None, *, kind: str, what: str, environment: Environment, where: str) -> str:
@@ -25,17 +27,34 @@ def require(name: str | None, *, kind: str, what: str, environment: Environment,
     return name
 
 
+def require_urls(instances: Sequence[Instance], *, kind: str, environment: Environment, where: str) -> None:
+    """`InputError` where the instances cannot be called directly: nobody would see what they do with it."""
+    if not instances or not all(one.url for one in instances):
+        raise InputError(
+            where=where,
+            what=f"faults: {kind}",
+            expected=f"an environment whose instances can be called directly ({environment.name!r}: instances.address)",
+            got=f"{len(instances)} instances, {sum(not one.url for one in instances)} of them without an address",
+        )
+
+
 def read(configuration: Mapping[str, Any], name: str) -> str | None:
     """The value of parameter *name*; None where there is none."""
     from botocore.exceptions import ClientError
 
     ssm = _ssm(configuration)
     try:
-        return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+        found = ssm.get_parameter(Name=name)["Parameter"]
     except ClientError as error:
         if error.response["Error"]["Code"] == NOT_FOUND:
             return None
         raise FaultError(f"{name}: could not be read: {error}") from error
+    if found["Type"] != PLAIN:
+        raise FaultError(
+            f"{name}: expected a parameter of type {PLAIN}, got {found['Type']}: its value would be in the ledger, and"
+            " come back as plain text"
+        )
+    return str(found["Value"])
 
 
 def write(configuration: Mapping[str, Any], name: str, value: str) -> None:
@@ -44,7 +63,7 @@ def write(configuration: Mapping[str, Any], name: str, value: str) -> None:
 
     ssm = _ssm(configuration)
     try:
-        ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+        ssm.put_parameter(Name=name, Value=value, Type=PLAIN, Overwrite=True)
     except (BotoCoreError, ClientError) as error:
         raise FaultError(f"{name}: could not be set: {error}") from error
 
@@ -69,7 +88,23 @@ def put_back(configuration: Mapping[str, Any], name: str, *, ours: str, before: 
             raise FaultError(f"{name}: could not be deleted: {error}") from error
 
 
+def api_calls(names: Sequence[str], configuration: Mapping[str, Any]) -> tuple[ApiCall, ...]:
+    """What a fault that changes parameters *names* calls."""
+    own = tuple(arn(configuration, "ssm", f"parameter/{name.lstrip('/')}") for name in names)
+    calls: tuple[tuple[str, Purpose], ...] = (
+        ("PutParameter", "inject"),
+        ("PutParameter", "undo"),
+        ("DeleteParameter", "undo"),
+    )
+    return (
+        *reads("sts:GetCallerIdentity", "ssm:GetParameter"),
+        *(ApiCall(service="ssm", operation=name, purpose=purpose, resources=own) for name, purpose in calls),
+    )
+
+
 def _ssm(configuration: Mapping[str, Any]) -> Any:
+    if any(configuration.get(key) for key in ("aws_profile", "aws_role_arn")):
+        return aws.client("ssm", configuration)  # which keeps those of an identity
     return _client(configuration.get("aws_endpoint_url"), str(configuration["aws_region"]))
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError
 from stormproof.faults import aws, parameter
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.protocol import Look, Seen
@@ -27,7 +28,7 @@ KIND = "release"
 SUMMARY = "All instances of the workload serve another release of it."
 CONFIRMED_BY = "every instance, called past the balancer, says that it serves the release; so do the workload's answers"
 UNDONE_BY = "the parameter is put back as it was, or deleted; no instance says any more that it serves the release"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"version": "v2"}
 
 LOOK_TIMEOUT_S = 1.0
@@ -50,6 +51,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         environment.release_parameter, kind=KIND, what="its release parameter", environment=environment, where=where
     )
     instances = [instance for zone in environment.zones.values() for instance in zone]
+    parameter.require_urls(instances, kind=KIND, environment=environment, where=where)
     target = {"parameter": name, "version": arguments.version, "urls": [instance.url for instance in instances]}
     return resolved(
         bind,
@@ -82,6 +84,11 @@ class ServedRelease:
     def effect(self) -> dict[str, Any]:
         """It breaks nothing, so the workload shows nothing that it must."""
         return {"kind": "release-served", "version": self.version}
+
+    @property
+    def api_calls(self) -> tuple[ApiCall, ...]:
+        """Of Systems Manager, on these parameters."""
+        return parameter.api_calls([self.parameter], self.configuration)
 
     def identify(self) -> None:
         """The account is the plan's."""

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
+from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.envoy_rate_limit import bucket_resource
@@ -38,7 +39,7 @@ CONFIRMED_BY = (
 UNDONE_BY = (
     "the bucket's file and the runtime value are put back as they were; more calls than the bucket held get through"
 )
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {"dependency": "cart", "rate": "5/s"}
 
 BURST_MAX = 40  # a look empties the bucket: more calls than this in one look would be a load of their own
@@ -117,6 +118,7 @@ class Throttling:
 
     # A look is a dozen calls: more often, and the canary would be the storm.
     gap_s: ClassVar[float] = 0.25
+    api_calls: ClassVar[tuple[ApiCall, ...]] = ()  # it asks the proxy, and not AWS
 
     @property
     def what(self) -> str:

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from stormproof.lab.envoy_egress import egress_clusters
-from stormproof.lab.envoy_parts import EXTENSION_TYPE, endpoint, http_listener, socket_address, upstream_http
 from stormproof.lab.topology import SHOP_CLUSTER, ZONES, Topology, listeners_path
 from stormproof.lab.variants import BalancerPolicy, Variant
-
-# A listener that is taken away or exchanged keeps its connections this long, and asks on each of them for the next
-# request to come over a new one: a refused or reset dependency is then so for connections that were open before, too.
-DRAIN_OPTIONS = ("--drain-time-s", "1", "--drain-strategy", "immediate")
+from stormproof.proxy.parts import EXTENSION_TYPE, endpoint, http_listener, socket_address, upstream_http
 
 
 def bootstrap(topology: Topology, variant: Variant, directory: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from stormproof.errors import FaultError, LabError, StormproofError
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.kinship import adopt_orphans
 from stormproof.lab.builds import BUILDS, FIRST
-from stormproof.lab.envoy import DRAIN_OPTIONS, bootstrap
+from stormproof.lab.envoy import bootstrap
 from stormproof.lab.envoy_egress import watched_files
 from stormproof.lab.forge import SHOP, Forge
 from stormproof.lab.health import target_health
@@ -46,6 +46,7 @@ from stormproof.lab.topology import (
     parameters_path,
 )
 from stormproof.lab.variants import VARIANTS, variant_named
+from stormproof.proxy.filters import DRAIN_OPTIONS
 from stormproof.record.atomic import write_json
 
 START_WITHIN_S = 40.0

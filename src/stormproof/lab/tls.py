@@ -23,8 +23,8 @@ AUTHORITY_FILE = "authority.pem"
 _DAY = dt.timedelta(days=1)
 
 
-def write_certificates(folder: Path) -> dict[str, ssl.SSLContext]:
-    """Make the authority and every certificate; a server's context for each name in `topology.CERTIFICATES`.
+def write_certificates(folder: Path, *, host: str = HOST_NAME) -> dict[str, ssl.SSLContext]:
+    """Make the authority and every certificate, for *host*; a server's context for each of `topology.CERTIFICATES`.
 
     *folder* then holds the authority's certificate for whoever verifies, and a file with key and certificate per
     name. ``expired`` ended yesterday, ``wrong-host`` is for another name, ``self-signed`` is nobody's word but its own.
@@ -33,10 +33,10 @@ def write_certificates(folder: Path) -> dict[str, ssl.SSLContext]:
     write_bytes(folder / AUTHORITY_FILE, _pem(authority))
     issuer = (authority_key, authority)
     made = {
-        "valid": _certificate(HOST_NAME, HOST_NAME, signed_by=issuer, ended=False),
-        "expired": _certificate(HOST_NAME, HOST_NAME, signed_by=issuer, ended=True),
+        "valid": _certificate(host, host, signed_by=issuer, ended=False),
+        "expired": _certificate(host, host, signed_by=issuer, ended=True),
         "wrong-host": _certificate(OTHER_HOST_NAME, OTHER_HOST_NAME, signed_by=issuer, ended=False),
-        "self-signed": _certificate(HOST_NAME, HOST_NAME, signed_by=None, ended=False),
+        "self-signed": _certificate(host, host, signed_by=None, ended=False),
     }
     return {name: _server_context(folder / f"{name}.pem", *pair) for name, pair in made.items()}
 

@@ -228,19 +228,9 @@ def throttle_key(dependency: str) -> str:
     return f"lab.{dependency}.throttle_percent"
 
 
-def bucket_name(dependency: str) -> str:
-    """The name of the token bucket's filter in front of *dependency*."""
-    return f"throttle.{dependency}"
-
-
 def bucket_path(directory: Path, dependency: str) -> Path:
     """The file that holds the token bucket in front of *dependency*."""
     return directory / "buckets" / f"{dependency}.json"
-
-
-def latency_name(dependency: str) -> str:
-    """The name of the filter that draws the latency of each call to *dependency*."""
-    return f"latency.{dependency}"
 
 
 def latency_path(directory: Path, dependency: str) -> Path:
@@ -309,7 +299,7 @@ def resolve(topology: Topology, directory: Path) -> Environment:
             )
             for zone in ZONES
         },
-        dependencies={name: _dependency(name, topology, directory) for name in DEPENDENCIES},
+        dependencies={name: dependency_of(name, topology, directory) for name in DEPENDENCIES},
         deployment=Deployment(parameter=WANTED_PARAMETER, status_parameter=STATUS_PARAMETER, broken=(BROKEN.name,)),
         fleet=Fleet(role_arn=FLEET_ROLE, client=FLEET_CLIENT, dependency="ec2", fis_role_arn=FIS_ROLE),
         target_names={i.address.text: i.id for i in instances},
@@ -320,7 +310,8 @@ def resolve(topology: Topology, directory: Path) -> Environment:
     )
 
 
-def _dependency(name: str, topology: Topology, directory: Path) -> Dependency:
+def dependency_of(name: str, topology: Topology, directory: Path) -> Dependency:
+    """What the rest of Stormproof knows of the dependency called *name*."""
     return Dependency(
         name=name,
         url=topology.proxies[name].url,

@@ -55,6 +55,36 @@ class Fis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """The Envoy that a workload calls its dependencies through, and that faults drive: `stormproof proxy config`."""
+
+    admin_url: str  # on this machine: it has no password, so nobody else may reach it
+    node_id: str  # checked before every change
+    directory: str  # what Envoy watches and logs to, the same folder for it and for us
+    host: str = "127.0.0.1"  # where it listens, and where its listeners are reached
+    ca_path: str = "/etc/ssl/certs/ca-certificates.crt"  # for upstreams that speak TLS; where Envoy runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudDependency:
+    """Something that a workload in AWS calls, and each way in which the file lets it be broken."""
+
+    name: str
+    service: str | None = None  # botocore's name of an AWS service
+    upstream: str | None = None  # where the side-car passes calls on to; of a service its regional endpoint
+    canary_path: str = "/"
+    port: int | None = None  # of its listener in the side-car
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Parameters in SSM by which the workload itself can be told something."""
+
+    release: str | None = None  # which of its releases it serves
+    key: str | None = None  # an instance's credentials for what it calls; `{instance}` stands for its id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudFile:
     """What a file of kind `aws` says, before anybody asked AWS."""
 
@@ -81,6 +111,9 @@ class CloudFile:
     slis: tuple[Sli, ...] = ()
     topic_arn: str | None = None
     fis: Fis | None = None
+    sidecar: Sidecar | None = None
+    dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=Parameters)
     where: str = ""  # the file
 
 
@@ -118,3 +151,4 @@ class Cloud:
     slis: tuple[Sli, ...] = ()
     topic_arn: str | None = None
     fis: Fis | None = None
+    dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)

@@ -52,11 +52,11 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """The Envoy that is balancer and dependency proxy."""
+    """The Envoy that is dependency proxy and, in the lab, balancer."""
 
     admin_url: str
     node_id: str  # checked before every admin call
-    balancer_cluster: str  # the cluster whose hosts are the workload's targets
+    balancer_cluster: str = ""  # the cluster whose hosts are the workload's targets; "": it is no balancer
     listeners_path: str | None = None  # LDS file that holds the listeners in front of the dependencies
     reset_cluster: str | None = None  # a cluster that takes bytes and resets the connection
     health_check: HealthCheck | None = None  # of that cluster

@@ -42,7 +42,7 @@ def start_prober(
 
 def _probes(environment: Environment, alarms: Sequence[str]) -> list[dict[str, Any]]:
     probes: list[dict[str, Any]] = []
-    if environment.proxy is not None:
+    if environment.proxy is not None and environment.proxy.balancer_cluster:
         probes.append(
             {
                 "name": "target_health",

@@ -142,7 +142,7 @@ def check_stop_conditions(conditions: Sequence[StopWhen], environment: Environme
     `GuardrailError` for an alarm in state ALARM; `UnavailableError` when the alarms cannot be read.
     """
     for one in conditions:
-        if isinstance(one, ProbeStopCondition) and environment.proxy is None:
+        if isinstance(one, ProbeStopCondition) and not (environment.proxy and environment.proxy.balancer_cluster):
             expected = f"an environment with a balancer, which `{one.probe}` asks"
             raise InputError(where=one.where, what=f'"{one.text}"', expected=expected, got=repr(environment.name))
     alarms = {one.alarm: one for one in conditions if isinstance(one, AlarmStopCondition)}

@@ -24,6 +24,13 @@ _LogGroupArn = Annotated[
 ]
 _Bucket = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _Address = Annotated[str, StringConstraints(strict=True, pattern=r"^(private|public|none|tag:\S.{0,120})$")]
+_LocalUrl = Annotated[str, StringConstraints(strict=True, pattern=r"^http://127(\.[0-9]{1,3}){3}:[0-9]{1,5}$")]
+_Loopback = Annotated[str, StringConstraints(strict=True, pattern=r"^127(\.[0-9]{1,3}){3}$")]
+_Path = Annotated[str, StringConstraints(strict=True, pattern=r"^/\S{1,400}$")]
+_UrlPath = Annotated[str, StringConstraints(strict=True, pattern=r"^/[^\s?#]{0,400}$")]
+_Parameter = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_./{}-]{1,500}$")]
+_Service = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{1,60}$")]
+_Dependency = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 _Names = Annotated[list[_Word], Field(max_length=20)]
 _Whole = Annotated[int, Field(strict=True)]
 
@@ -124,6 +131,59 @@ class NotifyFields(_Section):
     topic: _TopicArn = Field(description="ARN of an SNS topic; a dry run shows that it is there.")
 
 
+class ProxyFields(_Section):
+    """The side-car that a workload calls its dependencies through: docs/guides/side-car.md."""
+
+    admin: _LocalUrl = Field(
+        description="Where its admin interface listens and is reached: on a loopback address, as it has no password."
+    )
+    directory: _Path = Field(
+        description="The folder that it watches and logs to, the same for it and for whoever runs experiments."
+    )
+    node: _Word | None = Field(
+        default=None, description="Its Envoy node id, checked before every change. Without: `stormproof-<name>`."
+    )
+    listen: _Loopback = Field(default="127.0.0.1", description="The address of its listeners.")
+    ca: _Path = Field(
+        default="/etc/ssl/certs/ca-certificates.crt",
+        description="The authorities that it trusts where it calls by TLS, as a file where it runs.",
+    )
+
+
+class ProxiedFields(_Section):
+    """A dependency's listener in the side-car."""
+
+    port: Annotated[_Whole, Field(ge=1, le=65535)] = Field(
+        description="What the workload calls: `AWS_ENDPOINT_URL_<SERVICE>`, or its own setting."
+    )
+
+
+class DependencyFields(_Section):
+    """Something that the workload calls, and how it can be broken."""
+
+    service: _Service | None = Field(
+        default=None,
+        description="An AWS service, as botocore names it (`dynamodb`): called at its endpoint, signed anew.",
+    )
+    upstream: _Url | None = Field(
+        default=None, description="Where the side-car passes calls on to. Required without `service`."
+    )
+    canary: _UrlPath = Field(default="/", description="The path of a GET that is harmless.")
+    proxy: ProxiedFields | None = Field(default=None, description="Broken by the side-car.")
+
+
+class ParametersFields(_Section):
+    """Parameters of Systems Manager by which the workload can be told something."""
+
+    release: _Parameter | None = Field(
+        default=None, description="Says which of its releases the workload serves: for the fault `release`."
+    )
+    key: _Parameter | None = Field(
+        default=None,
+        description="Holds an instance's credentials for what it calls, `{instance}` for its id: for `key-stale`.",
+    )
+
+
 class AwsEnvironmentFields(_Section):
     """An environment file of kind `aws`."""
 
@@ -150,4 +210,9 @@ class AwsEnvironmentFields(_Section):
     alarms: AlarmsFields = Field(default_factory=AlarmsFields)
     notify: NotifyFields | None = Field(default=None, description="Whom to tell; a dry run shows that it can.")
     fis: FisFields | None = Field(default=None, description="For `compile --to fis`.")
+    proxy: ProxyFields | None = Field(default=None, description="The side-car in front of dependencies.")
+    dependencies: dict[_Dependency, DependencyFields] = Field(
+        default={}, max_length=20, description="What the workload calls, by the name that specs use."
+    )
+    parameters: ParametersFields = Field(default_factory=ParametersFields)
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)

@@ -15,8 +15,10 @@ from stormproof.model.cloud import (
     CloudZone,
     Fis,
     InstanceAddress,
+    Parameters,
     Sli,
 )
+from stormproof.spec.aws_dependencies import check_dependencies, dependency_from, sidecar_from
 from stormproof.spec.document import Document, Location, dotted
 
 if TYPE_CHECKING:
@@ -81,6 +83,9 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         )
         if fis
         else None,
+        sidecar=sidecar_from(fields),
+        dependencies={name: dependency_from(name, one) for name, one in fields.dependencies.items()},
+        parameters=Parameters(release=fields.parameters.release, key=fields.parameters.key),
         where=document.file,
     )
 
@@ -103,6 +108,7 @@ def _check(fields: AwsEnvironmentFields, document: Document) -> None:
         expected = "target_groups, whose word is taken where no instance is called directly"
         raise _wrong(document, ("instances", "address"), expected, "none")
     _check_zones(fields, document)
+    check_dependencies(fields, document)
     _check_names(fields, document)
 
 
@@ -148,6 +154,9 @@ def _names(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
     for key in ("load_balancers", "target_groups", "auto_scaling_groups", "database_clusters"):
         for index, name in enumerate(getattr(fields, key)):
             yield (key, index), name
+    for name, one in fields.dependencies.items():
+        if one.upstream:
+            yield ("dependencies", name, "upstream"), one.upstream
     for key, value in fields.tags.items():
         yield ("tags", key), value
     for location, arn in _arns(fields):

@@ -11,6 +11,7 @@ from stormproof.faults.api_call import ApiCall, reads
 from stormproof.faults.aws_errors import told
 from stormproof.model.cloud import Cloud, CloudFile
 from stormproof.model.environment import Aws, Environment
+from stormproof.staging.dependencies import called, with_keys
 from stormproof.staging.identity import check_identity
 from stormproof.staging.targets import (
     read_balancing,
@@ -65,14 +66,16 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         slis=file.slis,
         topic_arn=file.topic_arn,
         fis=file.fis,
+        dependencies=file.dependencies,
     )
     return Environment(
         name=name,
         simulated=file.endpoint_url is not None,
         base_url=file.base_url,
         aws=aws,
-        zones=instances,
+        zones=with_keys(instances, file),
         cloud=cloud,
+        **called(file),
         topology_digest=_digest(cloud, {zone: len(own) for zone, own in instances.items()}),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -78,23 +79,34 @@ def test_a_slow_zone_is_refused() -> None:
         _lose(mode="slow")
 
 
-@pytest.mark.parametrize("kind", sorted(set(catalogue.KINDS) - {"az-loss"}))
+@pytest.mark.parametrize("kind", sorted(set(catalogue.KINDS) - set(catalogue.of_aws())))
 def test_what_needs_the_lab_is_refused_by_name(kind: str) -> None:
-    """Every other kind: processes, proxies, releases. The error names those that there are."""
+    """Every other kind: processes, deployments. The error names those that there are."""
     example = catalogue.module(kind).EXAMPLE
-    with pytest.raises(InputError, match="expected a fault that can be injected in AWS: az-loss, got"):
+    with pytest.raises(InputError, match=r"expected a fault that can be injected in AWS: az-loss, .*, got"):
         catalogue.resolve(kind, example, make_aws_environment(), fault_id=f"1-{kind}")
 
 
 def test_every_fault_of_aws_says_which_calls_it_makes() -> None:
     """All reads, what breaks, and what undoes it; a part that is not lost asks for nothing."""
-    assert catalogue.of_aws() == ["az-loss"]
     for parts, needed in ((None, True), (("network",), False)):
         fault = _lose(_changed(az_loss_parts=parts) if parts else None)
         bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
         assert isinstance(bound, CallsAws)
         assert {call.purpose for call in bound.api_calls} == {"read", "inject", "undo"}
         assert ("FailoverDBCluster" in {call.operation for call in bound.api_calls}) is needed
+
+
+@pytest.mark.parametrize("kind", catalogue.of_aws())
+def test_each_kind_of_aws_is_planned_for_its_example(kind: str) -> None:
+    """With the calls that it makes; its data survives a ledger."""
+    example = catalogue.module(kind).EXAMPLE
+    fault = catalogue.resolve(kind, example, make_aws_environment(), fault_id=f"1-{kind}")
+    bound = catalogue.bind(kind, json.loads(json.dumps(dict(fault.target))), fault.configuration)
+
+    assert isinstance(bound, CallsAws)
+    assert fault.targets
+    assert fault.what == bound.what
 
 
 def _seen_by_targets() -> tuple[Any, Stubber]:

@@ -65,6 +65,25 @@ def test_parts_are_done_in_our_order_whatever_theirs(tmp_path: Path) -> None:
         (lambda d: d["alarms"].update(guard=list("abcdef")), "alarms.guard"),
         (lambda d: d.update(auto_scaling_groups=["shop-prod"]), "auto_scaling_groups.0: expected no name that looks"),
         (lambda d: d.update(url="https://shop.prod.example.com"), "url: expected no name that looks like production"),
+        (lambda d: d["proxy"].update(admin="http://10.0.0.1:9901"), "proxy.admin: expected"),
+        (lambda d: d.pop("proxy"), "expected a section `proxy` that says where the side-car is, got none"),
+        (
+            lambda d: d["dependencies"]["cart"].pop("proxy"),
+            "dependencies.cart: expected a way in which it can be broken",
+        ),
+        (lambda d: d["dependencies"]["cart"].pop("service"), "dependencies.cart: expected `service` or `upstream`"),
+        (lambda d: d["dependencies"]["cart"]["proxy"].update(port=9101), "got 9101, which is that of recommendations"),
+        (lambda d: d["dependencies"]["cart"]["proxy"].update(port=9901), "got 9901, which is that of proxy.admin"),
+        (
+            lambda d: d["dependencies"]["recommendations"].update(upstream="http://x/y"),
+            "expected a URL without a path, got http://x/y",
+        ),
+        (
+            lambda d: d["dependencies"]["recommendations"].update(upstream="http://api.prod.example.com"),
+            "dependencies.recommendations.upstream: expected no name that looks like production",
+        ),
+        (lambda d: d["parameters"].update(key="/shop/key"), r"parameters.key: expected a name with \{instance\} in it"),
+        (lambda d: d["parameters"].update(release="/shop/{x}"), "parameters.release: expected the name of a parameter"),
         (lambda d: d["guardrails"].update(fautls=[]), "did you mean `faults`"),
     ],
 )

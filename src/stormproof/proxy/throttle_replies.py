@@ -20,7 +20,7 @@ _REQUEST_ID = "%STREAM_ID%"
 class ThrottleReply:
     """The answer of one service to one request too many."""
 
-    service: str  # botocore's service id, and the lab's name of the dependency unless `dependency` differs
+    service: str  # botocore's name of it
     protocol: str  # json | query | ec2 | rest-xml | rest-json
     code: str  # what `ClientError.response["Error"]["Code"]` must be
     status: int
@@ -77,9 +77,9 @@ S3 = ThrottleReply(
     body=(
         '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
         f"<Message>Please reduce your request rate.</Message><RequestId>{_REQUEST_ID}</RequestId>"
-        "<HostId>lab</HostId></Error>"
+        "<HostId>stormproof</HostId></Error>"
     ),
-    headers={"x-amz-request-id": _REQUEST_ID, "x-amz-id-2": "lab"},
+    headers={"x-amz-request-id": _REQUEST_ID, "x-amz-id-2": "stormproof"},
 )
 
 LAMBDA = ThrottleReply(

@@ -1,10 +1,8 @@
-"""Pieces that both halves of the lab's Envoy are made of: addresses, clusters, HTTP listeners."""
+"""Pieces that every Envoy of ours is made of: addresses, clusters, HTTP listeners."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from stormproof.lab.topology import Address
+from typing import Any, Protocol
 
 EXTENSION_TYPE = "type.googleapis.com/envoy.extensions"
 # An idle connection to a server of ours is closed by Envoy long before the server would, so that no request is ever
@@ -12,8 +10,22 @@ EXTENSION_TYPE = "type.googleapis.com/envoy.extensions"
 _UPSTREAM_IDLE_S = 30
 
 
+class Address(Protocol):
+    """A host and a port."""
+
+    @property
+    def host(self) -> str:
+        """An address or, where Envoy looks it up, a name."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        ...
+
+
 def socket_address(address: Address) -> dict[str, Any]:
-    """An `Address` as Envoy writes it."""
+    """An address as Envoy writes it."""
     return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
