@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stormproof.cli.environments import (
+    experiment_environment,
     find_environment,
-    lab_environment,
     refuse_aws,
     running_lab,
     runs_folder,
@@ -85,6 +85,7 @@ def _run_spec(
 ) -> RunDirectory:
     import datetime as dt
     import secrets
+    from dataclasses import replace
 
     from stormproof.cli.confirming import confirm
     from stormproof.faults import catalogue
@@ -92,15 +93,18 @@ def _run_spec(
     from stormproof.plan.resolve import resolve_faults
     from stormproof.run.preflight import preflight
     from stormproof.run.session import Asked, run_experiment
+    from stormproof.run.stopping import guarded
     from stormproof.spec.loader import experiment_from, load_document
 
     # Everything that can be wrong with the input is found before anything is started.
     document = load_document(spec, overrides=overrides.spec)
     experiment = experiment_from(document, catalogue=catalogue.argument_models())
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
-    refuse_aws(file, "run")
+    if overrides.noop and file.cloud is not None and file.cloud.endpoint_url is None:
+        raise UsageError("--set fault.noop=true: only where nothing is real", hint="the lab, or an emulator")
     writable_folder(out)
-    with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
+    with experiment_environment(file, variant_asked="variant" in overrides.lab, seed=seed) as environment:
+        experiment = replace(experiment, stop_when=guarded(experiment.stop_when, environment))
         resolved = resolve_faults(experiment, environment)
         for note in preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC)):
             progress.say(f"note     {note}")
@@ -134,7 +138,7 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
     if overrides.as_mapping():
         raise UsageError("--set cannot change a Chaos Toolkit experiment", hint="it has `configuration` for that")
     file = find_environment(env, spec=spec, lab_overrides={})
-    refuse_aws(file, "run")
+    refuse_aws(file, "run of a plain Chaos Toolkit experiment")
     guardrails = file.guardrails
     check_plain(guardrails)
     check_kill_switch(guardrails)

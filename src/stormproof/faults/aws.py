@@ -167,9 +167,10 @@ def _identity_session(
     return boto3.Session(botocore_session=core, region_name=region)
 
 
-def session_name() -> str:
-    """What CloudTrail shows of our calls: the run that they belong to, where there is one."""
-    run = Path(os.environ.get("STORMPROOF_LEDGER", "")).parent.name
+def session_name(configuration: Mapping[str, Any]) -> str:
+    """What CloudTrail shows of our calls: the run that they belong to, where there is one; its undo's as well."""
+    ledger = configuration.get("ledger_path")
+    run = Path(ledger if isinstance(ledger, str) else os.environ.get("STORMPROOF_LEDGER", "")).parent.name
     return f"stormproof-{run or os.getpid()}"[:64]
 
 
@@ -197,7 +198,7 @@ def client(
     with aws_environment(configuration):
         if not credentials and any(configuration.get(key) for key in ("aws_profile", "aws_role_arn")):
             identity = tuple(str(configuration.get(key) or "") for key in _IDENTITY)
-            return _kept_client(service, identity, session_name(), attempts, timeout_s)
+            return _kept_client(service, identity, session_name(configuration), attempts, timeout_s)
         return _make_client(
             _session(str(configuration["aws_region"]), credentials),
             service,

@@ -23,6 +23,7 @@ from stormproof.record.redact import redact
 from stormproof.run.conductor import Conductor
 from stormproof.run.lock import environment_lock, lock_name
 from stormproof.run.metadata import About, describe_run, now_text
+from stormproof.run.patience import undo_s_max
 from stormproof.run.plain import play_plain
 from stormproof.run.progress import Progress
 
@@ -52,7 +53,8 @@ def run_experiment(
     """Play *experiment* once; the run directory holds everything when this returns, except the verdict."""
     run_id = new_run_id(experiment.slug)
     run = RunDirectory(asked.out.resolve() / experiment.slug / run_id)
-    with environment_lock(lock_name(environment), run=run.path, duration_s_max=experiment.limits.duration_s):
+    longest_s = experiment.limits.duration_s + 2 * undo_s_max(plan.faults)
+    with environment_lock(lock_name(environment), run=run.path, duration_s_max=longest_s):
         refuse_if_any(lock_name(environment))
         run.create()
         about = About(
