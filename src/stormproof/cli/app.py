@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running
+from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running, undoing
 
 app = typer.Typer(
     name="stormproof",
@@ -46,7 +46,7 @@ app.command("rehearse")(rehearsing.rehearse)
 app.command("abort")(running.abort)
 app.command("analyse")(running.analyse)
 app.command("report")(running.report)
-app.command("undo")(running.undo)
+app.command("undo")(undoing.undo)
 app.command("doctor")(inspecting.doctor)
 app.add_typer(laboratory.lab, name="lab")
 app.add_typer(inspecting.faults, name="faults")

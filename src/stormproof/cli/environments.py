@@ -72,7 +72,7 @@ def refuse_aws(file: EnvironmentFile, doing: str) -> None:
     if file.cloud is not None:
         raise UsageError(
             f"environment {file.name!r} is of kind aws: {doing} is not in this version there; nothing was touched",
-            hint="plan, run --dry-run and compile --to fis work; see CHANGELOG.md, 'Not yet'",
+            hint="write it as a spec",
         )
 
 

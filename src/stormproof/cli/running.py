@@ -1,10 +1,10 @@
-"""The commands that touch something, and those that read what they left: run, abort, analyse, report, undo."""
+"""The commands that touch something, and those that read what they left: run, abort, analyse, report."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -185,7 +185,7 @@ def _print(verdict: Verdict, finished: RunDirectory, *, as_json: bool) -> None:
             }
         )
     else:
-        print_verdict(verdict, report=_short(finished.report_html))
+        print_verdict(verdict, report=short_path(finished.report_html))
 
 
 def abort(
@@ -273,7 +273,7 @@ def report(run_dir: RunArgument, out: OutOption = None) -> int:
     if out is not None:
         target = writable_folder(out)
     for path in write_reports(there, out=target):
-        typer.echo(_short(path))
+        typer.echo(short_path(path))
     return 0
 
 
@@ -290,64 +290,7 @@ def _next_revision(there: RunDirectory) -> Path:
     return folder / f"{max(taken, default=0) + 1:03d}"
 
 
-def undo(
-    ledgers: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[LEDGER]...", help="Ledgers, or run directories.", show_default=False),
-    ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Only say what is still to be undone.")] = False,
-    env: Annotated[
-        str | None, typer.Option("--env", help="Only what is outstanding in this environment.", show_default=False)
-    ] = None,
-    out: OutOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Undo what earlier runs left broken. Exit 0 only when nothing is left to undo, else 69.
-
-    Without LEDGER, every ledger that this user's runs have left open, and every one under the runs' folder.
-    """
-    from stormproof.faults.activity import undo_outstanding
-    from stormproof.faults.ledger import Ledger
-    from stormproof.faults.outstanding import settle
-
-    rows: list[dict[str, Any]] = []
-    for path in _ledger_paths(ledgers, runs_folder(out), env):
-        ledger = Ledger(path)
-        if list_:
-            rows += [
-                {"ledger": str(path), "fault_id": entry.fault_id, "kind": entry.kind, "state": entry.state,
-                 "undone": False, "reason": entry.reason}
-                for entry in ledger.outstanding()
-            ]  # fmt: skip
-        else:
-            results = undo_outstanding(ledger, events_path=path.with_name("events.jsonl"), who="undo")
-            rows += [{"ledger": str(path), **result} for result in results]
-            settle(path)
-    left = [row for row in rows if not row["undone"]]
-    if as_json:
-        print_json({"outstanding" if list_ else "results": rows, "left": len(left)})
-    else:
-        for row in rows:
-            done = "undone" if row["undone"] else f"TO BE UNDONE {row['reason']}".rstrip()
-            typer.echo(f"{row['fault_id']}  {done}  ({_short(Path(row['ledger']))})")
-        if not rows:
-            typer.echo("nothing is left to undo")
-    return UnavailableError.exit_code if left else 0
-
-
-def _ledger_paths(given: list[Path] | None, folder: Path, env: str | None) -> list[Path]:
-    from stormproof.faults.outstanding import remembered
-
-    if not given:
-        under = [] if env else folder.resolve().glob("*/*/ledger.jsonl")
-        return sorted({*remembered(env), *under})
-    paths = [path / "ledger.jsonl" if path.is_dir() else path for path in given]
-    for path in paths:
-        if not path.is_file():
-            raise UsageError(f"{path}: there is no ledger", hint="a run directory has one: ledger.jsonl")
-    return paths
-
-
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
+    """*path* as it is said: from the current folder, if it is under it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

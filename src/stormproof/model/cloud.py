@@ -55,6 +55,14 @@ class Fis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerBucket:
+    """Where an environment's ledger is mirrored to, so that any machine can undo."""
+
+    bucket: str
+    prefix: str  # before the environment's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudFile:
     """What a file of kind `aws` says, before anybody asked AWS."""
 
@@ -81,6 +89,7 @@ class CloudFile:
     slis: tuple[Sli, ...] = ()
     topic_arn: str | None = None
     fis: Fis | None = None
+    ledger: LedgerBucket | None = None
     where: str = ""  # the file
 
 

@@ -15,6 +15,7 @@ from stormproof.model.cloud import (
     CloudZone,
     Fis,
     InstanceAddress,
+    LedgerBucket,
     Sli,
 )
 from stormproof.spec.document import Document, Location, dotted
@@ -81,6 +82,9 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         )
         if fis
         else None,
+        ledger=LedgerBucket(bucket=fields.ledger.bucket, prefix=fields.ledger.prefix.strip("/"))
+        if fields.ledger
+        else None,
         where=document.file,
     )
 
@@ -143,6 +147,8 @@ def _names(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
     """Every name in the file that could give production away."""
     yield ("name",), fields.name
     yield ("url",), fields.url
+    if fields.ledger:
+        yield ("ledger", "bucket"), fields.ledger.bucket
     if fields.aws.profile:
         yield ("aws", "profile"), fields.aws.profile
     for key in ("load_balancers", "target_groups", "auto_scaling_groups", "database_clusters"):
