@@ -6,60 +6,52 @@ in ISO 8601. An alarm without data is not an alarm that is fine: it keeps its ow
 
 from __future__ import annotations
 
-import functools
 from typing import Any
+
+from stormprobes._aws_client import aws_client
 
 __all__ = ["alarm_state"]
 
-TIMEOUT_S = 2.0
 NAMES_MAX = 100  # of one call, by CloudWatch's own bound
 
 
-def alarm_state(names: list[str], region: str, endpoint_url: str | None = None) -> dict[str, Any]:
-    """What CloudWatch in *region* says of each alarm of *names*; credentials are the process's own.
+def alarm_state(
+    names: list[str],
+    region: str,
+    endpoint_url: str | None = None,
+    profile: str | None = None,
+    role_arn: str | None = None,
+    external_id: str | None = None,
+) -> dict[str, Any]:
+    """What CloudWatch in *region* says of each alarm of *names*, asked as the process, *profile* or *role_arn*.
 
     Raises `OSError` when it does not answer or refuses, and `ValueError` for no names, too many, or one that is not
     an alarm: no answer is not an answer.
     """
     if not 0 < len(names) <= NAMES_MAX:
         raise ValueError(f"expected 1 to {NAMES_MAX} names of alarms, got {len(names)}")
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = aws_client("cloudwatch", region, endpoint_url, profile, role_arn, external_id)
+        described = [
+            alarm
+            for page in client.get_paginator("describe_alarms").paginate(
+                AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+            )
+            for alarm in [*page["MetricAlarms"], *page["CompositeAlarms"]]
+        ]
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(f"CloudWatch in {region}: {error}") from error
     alarms = {
         alarm["AlarmName"]: {
             "state": alarm["StateValue"],
             "since": alarm["StateUpdatedTimestamp"].isoformat(),
             "reason": alarm.get("StateReason", ""),
         }
-        for alarm in _describe(names, region, endpoint_url)
+        for alarm in described
     }
     unknown = [name for name in names if name not in alarms]
     if unknown:
         raise ValueError(f"{region} has no alarm called {', '.join(map(repr, unknown))}")
     return {"alarms": alarms}
-
-
-def _describe(names: list[str], region: str, endpoint_url: str | None) -> list[Any]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        pages = _client(region, endpoint_url).get_paginator("describe_alarms")
-        return [
-            alarm
-            for page in pages.paginate(AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-            for alarm in [*page["MetricAlarms"], *page["CompositeAlarms"]]
-        ]
-    except (BotoCoreError, ClientError) as error:
-        raise OSError(f"CloudWatch in {region}: {error}") from error
-
-
-@functools.cache  # a client takes a tenth of a second of work, and other probes sample in this process
-def _client(region: str, endpoint_url: str | None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=TIMEOUT_S,
-        read_timeout=TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 1},
-        user_agent_extra="stormproof",
-    )
-    return boto3.Session(region_name=region).client("cloudwatch", endpoint_url=endpoint_url, config=config)

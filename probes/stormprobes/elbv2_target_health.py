@@ -6,12 +6,11 @@ Only ``healthy`` is healthy: a target that is initial, draining, unused or unava
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-__all__ = ["elbv2_target_health", "health_check_settings"]
+from stormprobes._aws_client import aws_client
 
-TIMEOUT_S = 2.0
+__all__ = ["elbv2_target_health", "elbv2_zone_health", "health_check_settings"]
 
 
 def elbv2_target_health(target_group_arn: str, region: str, endpoint_url: str | None = None) -> dict[str, Any]:
@@ -25,6 +24,33 @@ def elbv2_target_health(target_group_arn: str, region: str, endpoint_url: str | 
     if not described:
         raise ValueError(f"{target_group_arn} has no targets")
     return {"targets": dict(_target(one) for one in described)}
+
+
+def elbv2_zone_health(
+    target_group_arns: list[str],
+    zones: dict[str, str],
+    region: str,
+    endpoint_url: str | None = None,
+    profile: str | None = None,
+    role_arn: str | None = None,
+    external_id: str | None = None,
+) -> dict[str, Any]:
+    """As `elbv2_target_health`, of several groups, with *zones* (target id → zone) saying where each target is.
+
+    A target's key is ``<group>/<id>``. A target that *zones* does not know keeps the zone that elbv2 says, if any. One
+    of *zones* that is no longer registered gets no traffic, and is there as unhealthy, ``gone``.
+    """
+    targets: dict[str, Any] = {}
+    for arn in target_group_arns:
+        group = arn.split("/")[1] if "/" in arn else arn
+        identity = (profile, role_arn, external_id)
+        answer = _call(region, endpoint_url, "describe_target_health", identity, TargetGroupArn=arn)
+        seen = dict(_target(one) for one in answer["TargetHealthDescriptions"])
+        for target, row in seen.items():
+            targets[f"{group}/{target}"] = {**row, "zone": zones.get(target, row["zone"])}
+        for target in zones.keys() - seen.keys():
+            targets[f"{group}/{target}"] = {"zone": zones[target], "healthy": False, "flags": ["gone"]}
+    return {"targets": targets}
 
 
 def health_check_settings(target_group_arn: str, region: str, endpoint_url: str | None = None) -> dict[str, Any]:
@@ -46,25 +72,18 @@ def _target(described: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return target["Id"], {"zone": zone, "healthy": health["State"] == "healthy", "flags": flags}
 
 
-def _call(region: str, endpoint_url: str | None, operation: str, **arguments: Any) -> dict[str, Any]:
+def _call(
+    region: str,
+    endpoint_url: str | None,
+    operation: str,
+    identity: tuple[str | None, str | None, str | None] = (None, None, None),
+    **arguments: Any,
+) -> dict[str, Any]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer: dict[str, Any] = getattr(_client(region, endpoint_url), operation)(**arguments)
+        client = aws_client("elbv2", region, endpoint_url, *identity)
+        answer: dict[str, Any] = getattr(client, operation)(**arguments)
     except (BotoCoreError, ClientError) as error:
         raise OSError(f"elbv2 in {region}: {error}") from error
     return answer
-
-
-@functools.cache  # a client takes a tenth of a second of work, and other probes sample in this process
-def _client(region: str, endpoint_url: str | None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=TIMEOUT_S,
-        read_timeout=TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 1},
-        user_agent_extra="stormproof",
-    )
-    return boto3.Session(region_name=region).client("elbv2", endpoint_url=endpoint_url, config=config)

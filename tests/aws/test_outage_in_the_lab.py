@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from stormproof.faults import activity, catalogue
 from stormproof.faults.ledger import Ledger
@@ -15,44 +14,17 @@ from stormproof.lab.snapshot import differences, snapshot
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
 from support.lab import RunningLab
+from support.lab_account import lab_account
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
 def file(lab: RunningLab, tmp_path: Path) -> Iterator[Path]:
-    """The lab described as an account: its subnets are made ready, its instances say where they are."""
+    """The lab described as an account."""
     lab.wait_until_whole()
-    ec2 = lab.client("ec2")
-    zones = {row["ZoneName"][-1]: row for row in ec2.describe_availability_zones()["AvailabilityZones"]}
-    instances = [one for own in lab.environment.zones.values() for one in own]
-    rows = ec2.describe_instances(InstanceIds=[one.id for one in instances])["Reservations"]
-    subnets = sorted({one["SubnetId"] for row in rows for one in row["Instances"]})
-    ready = [{"Key": "chaos-ready", "Value": "true"}]
-    ec2.create_tags(Resources=subnets, Tags=ready)
-    for one in instances:
-        ec2.create_tags(Resources=[one.id], Tags=[{"Key": "url", "Value": one.url}])
-    document = {
-        "name": "staging",
-        "kind": "aws",
-        "aws": {
-            "account": lab.environment.aws.account,
-            "region": lab.environment.aws.region,
-            "endpoint": lab.environment.aws.endpoint_url,
-        },
-        "url": lab.environment.base_url,
-        "tags": {"chaos-ready": "true"},
-        "zones": {
-            zone: {"id": zones[zone]["ZoneId"], "name": zones[zone]["ZoneName"]} for zone in lab.environment.zones
-        },
-        "instances": {"address": "tag:url"},
-    }
-    path = tmp_path / "staging.yaml"
-    path.write_text(yaml.safe_dump(document))
-    yield path
-    ec2.delete_tags(Resources=subnets, Tags=ready)
-    for one in instances:
-        ec2.delete_tags(Resources=[one.id], Tags=[{"Key": "url"}])
+    with lab_account(lab, tmp_path / "staging.yaml") as path:
+        yield path
 
 
 def test_a_lost_zone_is_dead_and_comes_back(lab: RunningLab, file: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stormproof.lab.rehearsal import Step
 from stormproof.lab.snapshot import differences, snapshot
+from stormproof.run.rehearsal import Step
 from support.command import ROOT, started, stormproof, variables, wait_for
 from support.lab import RunningLab, until
 

@@ -356,20 +356,21 @@ class _Recording(http.server.BaseHTTPRequestHandler):
         rpc = self.path.partition("/operation/")[2]  # Smithy's RPC over CBOR
         return rpc or f"{self.command.title()} {self.path}"
 
-    def _forward(self, body: bytes) -> tuple[int, str, bytes]:
+    def _forward(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
         url = self.memory.behind + self.path
         request = urllib.request.Request(url, data=body or None, headers=headers, method=self.command)
         try:
             with _DIRECT.open(request, timeout=30) as answer:
-                return answer.status, answer.headers.get("Content-Type", ""), answer.read()
+                return answer.status, _kept(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.headers.get("Content-Type", ""), error.read()
+                return error.code, _kept(error.headers), error.read()
 
-    def _answer(self, status: int, kind: str, data: bytes) -> None:
+    def _answer(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -378,10 +379,15 @@ class _Recording(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _error(status: int, code: str) -> tuple[int, str, bytes]:
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """What clients read of an answer's headers."""
+    return {name: headers[name] for name in ("Content-Type", "ETag", "Last-Modified") if headers.get(name)}
+
+
+def _error(status: int, code: str) -> tuple[int, Mapping[str, str], bytes]:
     """In the form that EC2's protocol has; that of query is read from the same elements."""
     body = (
         f"<Response><Errors><Error><Code>{code}</Code><Message>by the recorder</Message></Error></Errors>"
         f"<Error><Code>{code}</Code><Message>by the recorder</Message></Error></Response>"
     )
-    return status, "text/xml", body.encode()
+    return status, {"Content-Type": "text/xml"}, body.encode()

@@ -19,6 +19,7 @@ from stormproof.cli import (
     rehearsing,
     running,
     suiting,
+    undoing,
 )
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ app.command("rehearse")(rehearsing.rehearse)
 app.command("abort")(running.abort)
 app.command("analyse")(running.analyse)
 app.command("report")(running.report)
-app.command("undo")(running.undo)
+app.command("undo")(undoing.undo)
 app.command("doctor")(inspecting.doctor)
 app.add_typer(laboratory.lab, name="lab")
 app.add_typer(inspecting.faults, name="faults")

@@ -18,18 +18,22 @@ from stormproof.spec.environment_file import LAB, EnvironmentFile, load_environm
 
 LOCAL = "local"
 DEFAULT_VARIANT = "hardened"
+_HERE = (Path("experiments/environments"), Path("environments"))
 WHOLE_WITHIN_S = 30.0  # naive: three health checks, five seconds apart, until a target is healthy again
 
 
 def find_environment(name: str, *, spec: Path, lab_overrides: Mapping[str, str]) -> EnvironmentFile:
-    """The file of environment *name*: beside the spec's folder, or under the current one; `local` needs none."""
+    """The file of environment *name*: beside the spec's folder, or under the current one; `local` needs none.
+
+    *name* may also be the path of a file, ``…/staging.yaml``.
+    """
     beside = (spec if spec.is_dir() else spec.parent).resolve()
-    folders = [
-        beside.parent / "environments",
-        beside / "environments",
-        Path("experiments/environments"),
-        Path("environments"),
-    ]
+    folders = [beside.parent / "environments", beside / "environments", *_HERE]
+    if is_path(name):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"--env {name}: there is no such file")
+        folders, name = [path.resolve().parent, *folders], path.stem
     known = next((folder for folder in folders if (folder / f"{name}.yaml").is_file()), None)
     if known is None and name == LOCAL and not set(lab_overrides) - {"variant"}:
         return EnvironmentFile(name=LOCAL, kind=LAB, variant=lab_overrides.get("variant", DEFAULT_VARIANT), path="")
@@ -50,12 +54,25 @@ def _check_same_guardrails(file: EnvironmentFile, other: EnvironmentFile) -> Non
         )
 
 
+def is_path(name: str) -> bool:
+    """Whether *name* says where an environment's file is, and not what it is called."""
+    return name.endswith(".yaml") or "/" in name
+
+
+def known_environment(name: str) -> EnvironmentFile | None:
+    """The file of environment *name* (or at that path) where there is no spec to look beside; None for none."""
+    if is_path(name):
+        return find_environment(name, spec=Path(), lab_overrides={})
+    folder = next((folder for folder in _HERE if (folder / f"{name}.yaml").is_file()), None)
+    return load_environment(folder, name) if folder else None
+
+
 def refuse_aws(file: EnvironmentFile, doing: str) -> None:
     """`UsageError` for what an environment in AWS cannot have done to it in this version."""
     if file.cloud is not None:
         raise UsageError(
             f"environment {file.name!r} is of kind aws: {doing} is not in this version there; nothing was touched",
-            hint="plan, run --dry-run and compile --to fis work; see CHANGELOG.md, 'Not yet'",
+            hint="write it as a spec",
         )
 
 
@@ -96,6 +113,21 @@ def planning_environment(file: EnvironmentFile, *, seed: int | None = None, say:
         return resolve(choose_topology(file.variant, reservations), control.default_directory())
     finally:
         reservations.close()
+
+
+@contextlib.contextmanager
+def experiment_environment(
+    file: EnvironmentFile, *, variant_asked: bool, seed: int | None = None
+) -> Iterator[Environment]:
+    """What *file*'s experiments happen in: a lab (`lab_environment`), or what the account has now.
+
+    Of an account the caller's identity is checked before anything else is asked; *seed* orders a zone's instances.
+    """
+    if file.cloud is None:
+        with lab_environment(file, variant_asked=variant_asked) as environment:
+            yield environment
+        return
+    yield planning_environment(file, seed=seed)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`stormproof rehearse`: every fault of a spec, cut off at every step and undone, in the lab."""
+"""`stormproof rehearse`: every fault of a spec, cut off at every step and undone, in the lab or in AWS."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stormproof.cli.environments import find_environment, lab_environment, refuse_aws, runs_folder
+from stormproof.cli.environments import experiment_environment, find_environment, runs_folder
 from stormproof.cli.printing import print_json
 from stormproof.cli.running import ConfirmOption, EnvOption, JsonOption, OutOption, SetOption, SpecArgument
 from stormproof.errors import StormproofError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from stormproof.lab.rehearsal import Rehearsed
     from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
     from stormproof.model.guardrails import Guardrails
     from stormproof.model.plan import ResolvedFault
+    from stormproof.run.rehearsal import Rehearsed
 
 
 def rehearse(
@@ -31,9 +31,10 @@ def rehearse(
     as_json: JsonOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Inject each fault in the lab, kill the process at every step, undo from the ledger, and compare.
+    """Inject each fault, kill the process at every step, undo from the ledger, and compare.
 
-    Exit code 0 only if the lab after equals the lab before, each time; else 69. Drives no load, gives no verdict.
+    Exit code 0 only if the environment after equals the environment before, each time; else 69. Drives no load, gives
+    no verdict. In AWS it also says which calls were made, what was changed, and what came back.
     """
     import datetime as dt
 
@@ -49,8 +50,7 @@ def rehearse(
         raise UsageError("--set fault.noop=true: a rehearsal of nothing proves nothing")
     experiment = load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
-    refuse_aws(file, "rehearse")
-    with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
+    with experiment_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
         preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))
         ask(file.guardrails, environment, experiment, given=confirm)
@@ -74,24 +74,33 @@ def _rehearse(
     from stormproof.faults import outstanding
     from stormproof.faults.activity import undo_outstanding
     from stormproof.faults.ledger import Ledger
-    from stormproof.lab.rehearsal import Rehearsal
     from stormproof.record.atomic import write_json
     from stormproof.record.layout import RunDirectory, new_run_id
     from stormproof.run.killswitch import check_kill_switch
+    from stormproof.run.lease import environment_lease, refuse_if_open
     from stormproof.run.lock import environment_lock, lock_name
+    from stormproof.run.patience import undo_s_max
+    from stormproof.run.rehearsal import Rehearsal
     from stormproof.run.session import child_environment
 
     key = lock_name(environment)
     slug = f"{experiment.slug}-rehearsal"
     run = RunDirectory(out.resolve() / slug / new_run_id(slug))
-    with environment_lock(key, run=run.path, duration_s_max=_expected(resolved) * _STEP_S_MAX):
+    patience_s = undo_s_max(resolved)
+    longest_s = _expected(resolved) * (_STEP_S_MAX + 3 * patience_s)
+    with (
+        environment_lock(key, run=run.path, duration_s_max=longest_s),
+        environment_lease(environment, run=run.path, duration_s_max=longest_s),
+    ):
         outstanding.refuse_if_any(key)
+        refuse_if_open(environment)
         run.create()
         outstanding.register(run.ledger, environment=key)
         rows: list[Rehearsed] = []
         try:
             rehearsal = Rehearsal(
-                environment=environment,
+                snapshot=lambda: _snapshot(environment, resolved),
+                patience_s=patience_s,
                 faults=resolved,
                 run=run,
                 process_environment=child_environment(environment),
@@ -110,11 +119,21 @@ def _rehearse(
     return rows, run.path
 
 
+def _snapshot(environment: Environment, resolved: tuple[ResolvedFault, ...]) -> dict[str, Any]:
+    if environment.cloud is not None:
+        from stormproof.staging.snapshot import snapshot
+
+        return snapshot(environment, resolved)
+    from stormproof.lab.snapshot import snapshot as lab_snapshot
+
+    return lab_snapshot(environment)
+
+
 _STEP_S_MAX = 240.0  # the sum of a step's own deadlines, with room
 
 
 def _expected(resolved: tuple[ResolvedFault, ...]) -> int:
-    from stormproof.lab.rehearsal import Step
+    from stormproof.run.rehearsal import Step
 
     return sum(len(fault.atoms) for fault in resolved) * len(Step)
 
@@ -137,7 +156,10 @@ def _print(rows: Sequence[Rehearsed], *, passed: bool, folder: Path) -> None:
         whole = "–" if row.whole_after_s is None else f"{row.whole_after_s:.1f} s"
         typer.echo(f"{row.fault_id:<{width}}  {killed:<12}  {undone:<6}  {equal:<14}  {whole}")
     for row in rows:
-        for sentence in ([row.reason] if row.reason else []) + list(row.differences):
+        calls = (
+            [f"{' '.join(row.broken_by)} | undone by {' '.join(row.undone_by) or 'nothing'}"] if row.broken_by else []
+        )
+        for sentence in calls + ([row.reason] if row.reason else []) + list(row.differences):
             typer.echo(f"  {row.fault_id}, {row.step}: {sentence}")
-    typer.echo("every state after equals the state before" if passed else "THE LAB IS NOT AS IT WAS")
+    typer.echo("every state after equals the state before" if passed else "IT IS NOT AS IT WAS")
     typer.echo(f"ledger  {folder / 'ledger.jsonl'}")

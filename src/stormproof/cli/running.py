@@ -1,17 +1,17 @@
-"""The commands that touch something, and those that read what they left: run, abort, analyse, report, undo."""
+"""The commands that touch something, and those that read what they left: run, abort, analyse, report."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stormproof.cli.environments import (
+    experiment_environment,
     find_environment,
-    lab_environment,
     refuse_aws,
     running_lab,
     runs_folder,
@@ -86,6 +86,7 @@ def _run_spec(
 ) -> RunDirectory:
     import datetime as dt
     import secrets
+    from dataclasses import replace
 
     from stormproof.cli.confirming import confirm
     from stormproof.faults import catalogue
@@ -93,15 +94,18 @@ def _run_spec(
     from stormproof.plan.resolve import resolve_faults
     from stormproof.run.preflight import preflight
     from stormproof.run.session import Asked, run_experiment
+    from stormproof.run.stopping import guarded
     from stormproof.spec.loader import experiment_from, load_document
 
     # Everything that can be wrong with the input is found before anything is started.
     document = load_document(spec, overrides=overrides.spec)
     experiment = experiment_from(document, catalogue=catalogue.argument_models())
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
-    refuse_aws(file, "run")
+    if overrides.noop and file.cloud is not None and file.cloud.endpoint_url is None:
+        raise UsageError("--set fault.noop=true: only where nothing is real", hint="the lab, or an emulator")
     writable_folder(out)
-    with lab_environment(file, variant_asked="variant" in overrides.lab) as environment:
+    with experiment_environment(file, variant_asked="variant" in overrides.lab, seed=seed) as environment:
+        experiment = replace(experiment, stop_when=guarded(experiment.stop_when, environment))
         resolved = resolve_faults(experiment, environment)
         for note in preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC)):
             progress.say(f"note     {note}")
@@ -146,7 +150,7 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
     if overrides.as_mapping():
         raise UsageError("--set cannot change a Chaos Toolkit experiment", hint="it has `configuration` for that")
     file = find_environment(env, spec=spec, lab_overrides={})
-    refuse_aws(file, "run")
+    refuse_aws(file, "run of a plain Chaos Toolkit experiment")
     guardrails = file.guardrails
     check_plain(guardrails)
     check_kill_switch(guardrails)
@@ -212,7 +216,7 @@ def _print(verdict: Verdict, finished: RunDirectory, *, as_json: bool) -> None:
             }
         )
     else:
-        print_verdict(verdict, report=_short(finished.report_html))
+        print_verdict(verdict, report=short_path(finished.report_html))
 
 
 def abort(
@@ -299,7 +303,7 @@ def report(run_dir: RunArgument, out: OutOption = None) -> int:
     if out is not None:
         target = writable_folder(out)
     for path in write_reports(there, out=target):
-        typer.echo(_short(path))
+        typer.echo(short_path(path))
     return 0
 
 
@@ -316,64 +320,7 @@ def _next_revision(there: RunDirectory) -> Path:
     return folder / f"{max(taken, default=0) + 1:03d}"
 
 
-def undo(
-    ledgers: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[LEDGER]...", help="Ledgers, or run directories.", show_default=False),
-    ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Only say what is still to be undone.")] = False,
-    env: Annotated[
-        str | None, typer.Option("--env", help="Only what is outstanding in this environment.", show_default=False)
-    ] = None,
-    out: OutOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Undo what earlier runs left broken. Exit 0 only when nothing is left to undo, else 69.
-
-    Without LEDGER, every ledger that this user's runs have left open, and every one under the runs' folder.
-    """
-    from stormproof.faults.activity import undo_outstanding
-    from stormproof.faults.ledger import Ledger
-    from stormproof.faults.outstanding import settle
-
-    rows: list[dict[str, Any]] = []
-    for path in _ledger_paths(ledgers, runs_folder(out), env):
-        ledger = Ledger(path)
-        if list_:
-            rows += [
-                {"ledger": str(path), "fault_id": entry.fault_id, "kind": entry.kind, "state": entry.state,
-                 "undone": False, "reason": entry.reason}
-                for entry in ledger.outstanding()
-            ]  # fmt: skip
-        else:
-            results = undo_outstanding(ledger, events_path=path.with_name("events.jsonl"), who="undo")
-            rows += [{"ledger": str(path), **result} for result in results]
-            settle(path)
-    left = [row for row in rows if not row["undone"]]
-    if as_json:
-        print_json({"outstanding" if list_ else "results": rows, "left": len(left)})
-    else:
-        for row in rows:
-            done = "undone" if row["undone"] else f"TO BE UNDONE {row['reason']}".rstrip()
-            typer.echo(f"{row['fault_id']}  {done}  ({_short(Path(row['ledger']))})")
-        if not rows:
-            typer.echo("nothing is left to undo")
-    return UnavailableError.exit_code if left else 0
-
-
-def _ledger_paths(given: list[Path] | None, folder: Path, env: str | None) -> list[Path]:
-    from stormproof.faults.outstanding import remembered
-
-    if not given:
-        under = [] if env else folder.resolve().glob("*/*/ledger.jsonl")
-        return sorted({*remembered(env), *under})
-    paths = [path / "ledger.jsonl" if path.is_dir() else path for path in given]
-    for path in paths:
-        if not path.is_file():
-            raise UsageError(f"{path}: there is no ledger", hint="a run directory has one: ledger.jsonl")
-    return paths
-
-
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
+    """*path* as it is said: from the current folder, if it is under it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

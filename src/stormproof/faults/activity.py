@@ -18,6 +18,7 @@ from stormproof.errors import FaultError, IdentityError
 from stormproof.faults.aws import is_loopback
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
+from stormproof.faults.mirror import Mirror, run_of
 from stormproof.faults.onset import Watch
 from stormproof.faults.protocol import Fault, Seen, SlowToBeFelt, SlowToGo
 from stormproof.record import events
@@ -42,11 +43,18 @@ def inject(
     Raises `FaultError` when the undo could not be written down or the act failed; what may have been
     broken stays in the ledger and is undone by the rollback.
     """
-    fault.identify()
-    prior = fault.prior()
     ledger = Ledger(_path(configuration, "ledger_path", "stormproof-ledger.jsonl"))
     log = _path(configuration, "events_path", "stormproof-events.jsonl")
-    ledger.intend(fault_id, kind=kind, target=target, configuration=configuration, prior=prior)
+    mirror = Mirror.of(configuration)
+    try:
+        fault.identify()
+        row = ledger.intend(fault_id, kind=kind, target=target, configuration=configuration, prior=fault.prior())
+        if mirror is not None:
+            mirror.intend(row)
+    except Exception as error:
+        reason = f"nothing was broken: {type(error).__name__}: {error}"
+        events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
+        raise
 
     watch = Watch(fault, until=Seen.BROKEN).start()
     watch.wait_for_first_look(FELT_WITHIN_S)
@@ -65,6 +73,8 @@ def inject(
             events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
         raise
     ledger.note(fault_id, "acted")
+    if mirror is not None:
+        mirror.note(run_of(configuration), fault_id, "acted")  # what it cannot be told is outstanding there already
     events.record_event(log, events.FAULT_INJECTED, who="player", fault_id=fault_id, kind=kind, at=time.time())
     return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
 
@@ -141,13 +151,19 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
             with contextlib.suppress(OSError):  # a full disk must not keep anything broken
                 events.record_event(events_path, event, who=who, fault_id=entry.fault_id, kind=entry.kind, **fields)
 
+    mirror, run = Mirror.of(entry.configuration), run_of(entry.configuration)
+
     def result(step: str, reason: str = "") -> dict[str, Any]:
         with contextlib.suppress(OSError):  # then it stays outstanding, and the next undo finds nothing to do
             ledger.note(entry.fault_id, step, reason=reason)
+        if mirror is not None and step != "undoing":
+            reason = "; ".join(one for one in (reason, mirror.note(run, entry.fault_id, step, reason=reason)) if one)
         return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": step == "undone", "reason": reason}
 
     from stormproof.faults import catalogue  # the catalogue knows the faults, which know this module
 
+    if mirror is not None and (holder := mirror.claim(run, entry.fault_id)):
+        return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": False, "reason": holder}
     result("undoing")
     say(events.FAULT_UNDOING, at=time.time())
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stormproof.errors import IdentityError
+from stormproof.faults import call_log
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -167,9 +168,10 @@ def _identity_session(
     return boto3.Session(botocore_session=core, region_name=region)
 
 
-def session_name() -> str:
-    """What CloudTrail shows of our calls: the run that they belong to, where there is one."""
-    run = Path(os.environ.get("STORMPROOF_LEDGER", "")).parent.name
+def session_name(configuration: Mapping[str, Any]) -> str:
+    """What CloudTrail shows of our calls: the run that they belong to, where there is one; its undo's as well."""
+    ledger = configuration.get("ledger_path")
+    run = Path(ledger if isinstance(ledger, str) else os.environ.get("STORMPROOF_LEDGER", "")).parent.name
     return f"stormproof-{run or os.getpid()}"[:64]
 
 
@@ -197,24 +199,31 @@ def client(
     with aws_environment(configuration):
         if not credentials and any(configuration.get(key) for key in ("aws_profile", "aws_role_arn")):
             identity = tuple(str(configuration.get(key) or "") for key in _IDENTITY)
-            return _kept_client(service, identity, session_name(), attempts, timeout_s)
-        return _make_client(
+            calls = call_log.path_of(configuration)
+            return _kept_client(service, identity, session_name(configuration), attempts, timeout_s, calls)
+        made = _make_client(
             _session(str(configuration["aws_region"]), credentials),
             service,
             str(configuration.get("aws_endpoint_url") or ""),
             attempts,
             timeout_s,
         )
+        call_log.log_calls(made, call_log.path_of(configuration))
+        return made
 
 
 @functools.lru_cache(maxsize=32)
-def _kept_client(service: str, identity: tuple[str, ...], session: str, attempts: int, timeout_s: float) -> BaseClient:
+def _kept_client(
+    service: str, identity: tuple[str, ...], session: str, attempts: int, timeout_s: float, calls: str
+) -> BaseClient:
     """Clients of a plan's own identity are kept, as its session is: to make one takes longer than most calls."""
     region, endpoint, profile, role, external_id = identity
     if is_loopback(endpoint):
         profile = ""  # no profile of a real account is looked at for an emulator
     kept = _identity_session(region, profile, role, external_id, session, endpoint)
-    return _make_client(kept, service, endpoint, attempts, timeout_s)
+    made = _make_client(kept, service, endpoint, attempts, timeout_s)
+    call_log.log_calls(made, calls)
+    return made
 
 
 def _make_client(session: Session, service: str, endpoint: str, attempts: int, timeout_s: float) -> BaseClient:
@@ -228,6 +237,7 @@ def _make_client(session: Session, service: str, endpoint: str, attempts: int, t
             connect_timeout=timeout_s,
             read_timeout=timeout_s,
             user_agent_extra="stormproof",
+            s3={"addressing_style": "path"} if endpoint else None,  # no bucket has a name of its own there
             proxies={} if endpoint and is_loopback(endpoint) else None,  # None: as the process is set up
         ),
     )

@@ -48,7 +48,7 @@ def outage_target(
     parts: dict[str, dict[str, Any]] = {
         "databases": {"heirs": _heirs(cloud.clusters, place.az_name)},
         "scaling": {"groups": {one.name: one.arn for one in cloud.scaling_groups}},
-        "network": {"subnets": sorted(place.subnets), "token": f"{environment.name}/{zone}"},
+        "network": {"subnets": sorted(place.subnets), "owner": f"{environment.name}/{zone}"},
         "instances": {"instance_ids": ids},
     }
     there = {

@@ -55,8 +55,8 @@ class Ledger:
         target: Mapping[str, Any],
         configuration: Mapping[str, Any],
         prior: Mapping[str, Any],
-    ) -> None:
-        """Write down what is about to be broken and how it was; on disk when this returns.
+    ) -> dict[str, Any]:
+        """Write down what is about to be broken and how it was; on disk when this returns. Returns what was written.
 
         Raises `FaultError` if it could not be written whole: then nothing may be broken.
         """
@@ -77,6 +77,7 @@ class Ledger:
             raise FaultError(
                 f"{self.path}: the undo of {fault_id} could not be written ({error}); nothing was broken"
             ) from error
+        return row
 
     def note(self, fault_id: str, step: str, *, reason: str = "") -> None:
         """Record how far a fault has come: acted, undoing, undone, undo-failed."""

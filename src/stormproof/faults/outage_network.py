@@ -23,7 +23,7 @@ class OutageNetwork:
 
     zone: str
     subnets: list[str]
-    token: str  # of the environment and zone: the tag's value
+    owner: str  # the environment and zone: the tag's value
     configuration: Mapping[str, Any]
 
     @property
@@ -37,7 +37,7 @@ class OutageNetwork:
         acls = arn(self.configuration, "ec2", "network-acl/*")
         vpcs = arn(self.configuration, "ec2", "vpc/*")
         subnets = tuple(arn(self.configuration, "ec2", f"subnet/{one}") for one in self.subnets)
-        ours = {"StringEquals": {f"aws:ResourceTag/{TAG}": self.token}}
+        ours = {"StringEquals": {f"aws:ResourceTag/{TAG}": self.owner}}
         swap: tuple[Purpose, ...] = ("inject", "undo")
         return (
             *reads("ec2:DescribeNetworkAcls", "ec2:DescribeSubnets"),
@@ -70,7 +70,7 @@ class OutageNetwork:
         vpcs = self._vpcs(ec2)
         associations = self._associations(ec2)
         for vpc in sorted(set(vpcs.values())):
-            tags = [{"Key": TAG, "Value": self.token}]
+            tags = [{"Key": TAG, "Value": self.owner}]
             made = ec2.create_network_acl(VpcId=vpc, TagSpecifications=[{"ResourceType": "network-acl", "Tags": tags}])
             for subnet in sorted(one for one, its in vpcs.items() if its == vpc and one in prior["acls"]):
                 ec2.replace_network_acl_association(
@@ -113,6 +113,6 @@ class OutageNetwork:
         }
 
     def _ours(self, ec2: Any) -> list[str]:
-        where = [{"Name": f"tag:{TAG}", "Values": [self.token]}]
+        where = [{"Name": f"tag:{TAG}", "Values": [self.owner]}]
         pages = ec2.get_paginator("describe_network_acls").paginate(Filters=where)
         return [acl["NetworkAclId"] for page in pages for acl in page["NetworkAcls"]]

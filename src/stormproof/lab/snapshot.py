@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from stormproof.lab.processes import ProcessIdentity
 from stormproof.lab.state import LabFolder, LabRecord, read_record
 from stormproof.lab.topology import Topology
 from stormproof.model.environment import Environment
+from stormproof.record.difference import differences
+
+__all__ = ["differences", "snapshot"]
 
 # Written by the lab all the time; everything else in its folder is configuration that somebody may have changed.
 _NOT_CONFIGURATION = frozenset({"logs", "arrivals", "moto", "lab.json"})
@@ -64,19 +67,6 @@ def snapshot(environment: Environment) -> dict[str, Any]:
         "processes": {name: _process(identity) for name, identity in sorted(record.processes.items())},
         "done_to_processes": [fault["what"] for fault in process_faults(record)],
     }
-
-
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What is not as it was, one sentence each: ``runtime.lab.cart.throttle_percent: None → '100'``."""
-    return list(_differences(before, after, ""))
-
-
-def _differences(before: Any, after: Any, path: str) -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in sorted({*before, *after}, key=str):
-            yield from _differences(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
-    elif before != after:
-        yield f"{path}: {before!r} → {after!r}"
 
 
 def _find(environment: Environment) -> tuple[Path, LabRecord]:

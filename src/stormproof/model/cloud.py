@@ -85,6 +85,14 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerBucket:
+    """Where an environment's ledger is mirrored to, so that any machine can undo."""
+
+    bucket: str
+    prefix: str  # before the environment's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudFile:
     """What a file of kind `aws` says, before anybody asked AWS."""
 
@@ -114,6 +122,7 @@ class CloudFile:
     sidecar: Sidecar | None = None
     dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)
     parameters: Parameters = field(default_factory=Parameters)
+    ledger: LedgerBucket | None = None
     where: str = ""  # the file
 
 

@@ -74,6 +74,8 @@ class Aws:
     profile: str | None = None  # of the shared configuration; None: whatever the process has
     role_arn: str | None = None  # assumed, and assumed again before it expires
     external_id: str | None = None
+    ledger_bucket: str | None = None  # where the ledger is mirrored to
+    ledger_prefix: str | None = None  # this environment's part of it
 
     @property
     def configuration(self) -> dict[str, str]:
@@ -83,6 +85,8 @@ class Aws:
             "aws_profile": self.profile,
             "aws_role_arn": self.role_arn,
             "aws_external_id": self.external_id,
+            "ledger_bucket": self.ledger_bucket,
+            "ledger_prefix": self.ledger_prefix,
         }
         return {
             "aws_endpoint_url": self.endpoint_url or "",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -20,3 +22,16 @@ def state_folder() -> Path:
     if folder.stat().st_uid != os.getuid():
         raise UnavailableError(f"{folder}: expected a folder of our own, got somebody else's")
     return folder
+
+
+def machine_id() -> str:
+    """What tells the machines apart that share a bucket: a random word, kept beside the locks, made on demand.
+
+    Host names do not: every container may be called the same.
+    """
+    path = state_folder() / "machine-id"
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(descriptor, secrets.token_hex(8).encode())
+        os.close(descriptor)
+    return path.read_text()

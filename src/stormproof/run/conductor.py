@@ -33,6 +33,7 @@ from stormproof.run.follow import Follower
 from stormproof.run.guard import LEASE_S, Guard
 from stormproof.run.interrupt import Interrupts
 from stormproof.run.killswitch import KillSwitchWatch
+from stormproof.run.patience import undo_s_max
 from stormproof.run.prober import start_prober
 from stormproof.run.progress import Live, Progress
 from stormproof.run.stopping import StopConditions, alarm_names
@@ -84,11 +85,13 @@ class Conductor:
     _follower: Follower = field(init=False)
     _log_offsets: dict[str, int] = field(default_factory=dict)
     _started_s: float = 0.0  # monotonic
+    _undo_s_max: float = field(init=False)  # what an undo may take beyond the usual: machines that start
     _aborted: bool = False
 
     def __post_init__(self) -> None:
         self._live = LiveSli(self.experiment.load.workers)
         self._follower = Follower(self.run.events)
+        self._undo_s_max = undo_s_max(self.plan.faults)
         self._decisions = Decisions(experiment=self.experiment, run=self.run, live=self._live)
 
     def conduct(self) -> bool:
@@ -134,9 +137,8 @@ class Conductor:
             env=dict(self.process_environment),
             on_aggregate=self._live.add,
         )
-        self._guard = Guard.start(
-            self.run, duration_s_max=self.experiment.limits.duration_s, environment=self.process_environment
-        )
+        limit_s = self.experiment.limits.duration_s + 2 * self._undo_s_max
+        self._guard = Guard.start(self.run, duration_s_max=limit_s, environment=self.process_environment)
         self._guard.beat(START_LEASE_S)
         at = self._load.start()
         self._guard.beat()
@@ -299,7 +301,7 @@ class Conductor:
         Runs with signals remembered, not raised: nothing interrupts the undo.
         """
         if self._guard is not None:
-            self._guard.beat(FINISH_LEASE_S)
+            self._guard.beat(FINISH_LEASE_S + 2 * self._undo_s_max)  # the player's rollbacks, then ours
         self._decisions.close()
         undone = self._undo()
         if self._guard is not None:
@@ -314,7 +316,7 @@ class Conductor:
         self._gather_arrivals()
         if not undone and self._guard is not None:
             self.progress.say("undo     the watchdog tries again")
-            self._guard.wait(WATCHDOG_TRIES_S)
+            self._guard.wait(WATCHDOG_TRIES_S + self._undo_s_max)
             undone = self._settled()
         self._ask_closing_probes()
         self._event(events.RUN_ENDED, at=time.time(), undone=undone)
@@ -326,7 +328,7 @@ class Conductor:
         if self._player is not None:
             interrupted = self._player.running
             code = (
-                self._player.end(signal.SIGINT, within_s=PLAYER_ROLLBACK_S)
+                self._player.end(signal.SIGINT, within_s=PLAYER_ROLLBACK_S + self._undo_s_max)
                 if interrupted
                 else self._player.collect(within_s=1)
             )

@@ -46,7 +46,9 @@ def refuse_if_held(environment: str) -> None:
 
 
 def lock_name(environment: Environment) -> str:
-    """What a run holds: the environment, and in the lab that lab (two labs do not meet)."""
+    """What a run holds: the environment; of a lab that lab, of one in AWS that account and region (two do not meet)."""
+    if environment.cloud is not None:
+        return f"{environment.name}-{environment.aws.account}-{environment.aws.region}"
     return f"{environment.name}-{environment.proxy.node_id}" if environment.proxy else environment.name
 
 

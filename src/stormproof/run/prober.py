@@ -16,6 +16,7 @@ from stormproof.run.children import Child
 
 TARGET_HEALTH_EVERY_S = 0.1  # the resolution of the time to detect
 ALARM_STATE_EVERY_S = 1.0
+CLOUD_HEALTH_EVERY_S = 0.5  # two calls a second of an API that allows ten; a gap over a second blinds a detection
 
 
 def start_prober(
@@ -55,17 +56,31 @@ def _probes(environment: Environment, alarms: Sequence[str]) -> list[dict[str, A
                 },
             }
         )
+    cloud = environment.cloud
+    identity = {
+        "region": environment.aws.region,
+        "endpoint_url": environment.aws.endpoint_url,
+        "profile": environment.aws.profile,
+        "role_arn": environment.aws.role_arn,
+        "external_id": environment.aws.external_id,
+    }
+    if cloud is not None and cloud.target_groups:
+        zones = {one.id: zone for zone, instances in environment.zones.items() for one in instances}
+        probes.append(
+            {
+                "name": "target_health",
+                "func": "stormprobes.elbv2_target_health:elbv2_zone_health",
+                "interval_s": CLOUD_HEALTH_EVERY_S,
+                "arguments": {"target_group_arns": list(cloud.target_groups.values()), "zones": zones, **identity},
+            }
+        )
     if alarms:
         probes.append(
             {
                 "name": "alarm_state",
                 "func": "stormprobes.alarm_state:alarm_state",
                 "interval_s": ALARM_STATE_EVERY_S,
-                "arguments": {
-                    "names": list(alarms),
-                    "region": environment.aws.region,
-                    "endpoint_url": environment.aws.endpoint_url,
-                },
+                "arguments": {"names": list(alarms), **identity},
             }
         )
     return probes

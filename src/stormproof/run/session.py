@@ -21,8 +21,10 @@ from stormproof.record.atomic import write_json, write_text
 from stormproof.record.layout import RunDirectory, new_run_id
 from stormproof.record.redact import redact
 from stormproof.run.conductor import Conductor
+from stormproof.run.lease import environment_lease, refuse_if_open
 from stormproof.run.lock import environment_lock, lock_name
 from stormproof.run.metadata import About, describe_run, now_text
+from stormproof.run.patience import undo_s_max
 from stormproof.run.plain import play_plain
 from stormproof.run.progress import Progress
 
@@ -53,8 +55,13 @@ def run_experiment(
     """Play *experiment* once; the run directory holds everything when this returns, except the verdict."""
     run_id = asked.run_id or new_run_id(experiment.slug)
     run = RunDirectory(asked.out.resolve() / experiment.slug / run_id)
-    with environment_lock(lock_name(environment), run=run.path, duration_s_max=experiment.limits.duration_s):
+    longest_s = experiment.limits.duration_s + 2 * undo_s_max(plan.faults)
+    with (
+        environment_lock(lock_name(environment), run=run.path, duration_s_max=longest_s),
+        environment_lease(environment, run=run.path, duration_s_max=longest_s),
+    ):
         refuse_if_any(lock_name(environment))
+        refuse_if_open(environment)
         run.create()
         about = About(
             run_id=run_id,

@@ -129,6 +129,20 @@ class _ReadingWatch:
         return _holds(self.condition.op, value, self.condition.bound), f"{value:g} {self.condition.quantity}"
 
 
+def guarded(conditions: Sequence[StopWhen], environment: Environment) -> tuple[StopWhen, ...]:
+    """*conditions*, and one for each guarding alarm of an environment in AWS: in ALARM, it ends the run at once."""
+    guards = environment.cloud.alarms_guard if environment.cloud else {}
+    watched = {one.alarm for one in conditions if isinstance(one, AlarmStopCondition)}
+    return (
+        *conditions,
+        *(
+            AlarmStopCondition(text=f'alarm "{name}"', alarm=name, where=f"{environment.name}: alarms.guard")
+            for name in guards
+            if name not in watched
+        ),
+    )
+
+
 def alarm_names(conditions: Sequence[StopWhen]) -> tuple[str, ...]:
     """The alarms that *conditions* are about: what the prober has to poll."""
     return tuple(dict.fromkeys(one.alarm for one in conditions if isinstance(one, AlarmStopCondition)))

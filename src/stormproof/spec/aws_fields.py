@@ -125,6 +125,15 @@ class FisFields(_Section):
     report_bucket: _Bucket | None = Field(default=None, description="The bucket that FIS's own reports go to.")
 
 
+class LedgerFields(_Section):
+    """Where the list of what must be undone is kept as well, so that any machine with this file can undo."""
+
+    bucket: _Bucket = Field(description="An S3 bucket of this account, with versioning on.")
+    prefix: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9/_-]{0,99}$")] = Field(
+        default="stormproof", description="What its keys begin with; the environment's name follows."
+    )
+
+
 class NotifyFields(_Section):
     """Whom to tell."""
 
@@ -209,6 +218,10 @@ class AwsEnvironmentFields(_Section):
     )
     alarms: AlarmsFields = Field(default_factory=AlarmsFields)
     notify: NotifyFields | None = Field(default=None, description="Whom to tell; a dry run shows that it can.")
+    ledger: LedgerFields | None = Field(
+        default=None,
+        description="An S3 bucket for ledger and lease: undo, and one run at a time, from anywhere.",
+    )
     fis: FisFields | None = Field(default=None, description="For `compile --to fis`.")
     proxy: ProxyFields | None = Field(default=None, description="The side-car in front of dependencies.")
     dependencies: dict[_Dependency, DependencyFields] = Field(

@@ -15,6 +15,7 @@ from stormproof.model.cloud import (
     CloudZone,
     Fis,
     InstanceAddress,
+    LedgerBucket,
     Parameters,
     Sli,
 )
@@ -86,6 +87,9 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         sidecar=sidecar_from(fields),
         dependencies={name: dependency_from(name, one) for name, one in fields.dependencies.items()},
         parameters=Parameters(release=fields.parameters.release, key=fields.parameters.key),
+        ledger=LedgerBucket(bucket=fields.ledger.bucket, prefix=fields.ledger.prefix.strip("/"))
+        if fields.ledger
+        else None,
         where=document.file,
     )
 
@@ -149,6 +153,8 @@ def _names(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
     """Every name in the file that could give production away."""
     yield ("name",), fields.name
     yield ("url",), fields.url
+    if fields.ledger:
+        yield ("ledger", "bucket"), fields.ledger.bucket
     if fields.aws.profile:
         yield ("aws", "profile"), fields.aws.profile
     for key in ("load_balancers", "target_groups", "auto_scaling_groups", "database_clusters"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from stormproof.faults.api_call import ApiCall, reads
 from stormproof.faults.aws_errors import told
+from stormproof.faults.mirror import Mirror
 from stormproof.model.cloud import Cloud, CloudFile
 from stormproof.model.environment import Aws, Environment
 from stormproof.staging.dependencies import called, with_keys
@@ -28,18 +29,13 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
 
     Raises `IdentityError`, `GuardrailError`, or `UnavailableError` for what is not there, not tagged, or not to be had.
     """
-    aws = Aws(
-        endpoint_url=file.endpoint_url,
-        region=file.region,
-        account=file.account,
-        partition=file.partition,
-        profile=file.profile,
-        role_arn=file.role_arn,
-        external_id=file.external_id,
-    )
+    aws = account_of(name, file)
     where = aws.configuration
     with told("who we are"):
         check_identity(file, where)
+    if (mirror := Mirror.of(where)) is not None:
+        with told("looking at the ledger's bucket"):
+            mirror.check()
     with told("reading the zones"):
         zones = read_zones(file, where)
     with told("reading the instances"):
@@ -80,6 +76,21 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
     )
 
 
+def account_of(name: str, file: CloudFile) -> Aws:
+    """As whom and where *file*'s environment, called *name*, is asked; asks nothing."""
+    return Aws(
+        endpoint_url=file.endpoint_url,
+        region=file.region,
+        account=file.account,
+        partition=file.partition,
+        profile=file.profile,
+        role_arn=file.role_arn,
+        external_id=file.external_id,
+        ledger_bucket=file.ledger.bucket if file.ledger else None,
+        ledger_prefix=f"{file.ledger.prefix}/{name}" if file.ledger else None,
+    )
+
+
 def readings(environment: Environment, *, now: dt.datetime) -> dict[str, Any]:
     """What a dry run shows of the watchers: each SLI's latest value or "no data", the alarms, the topic.
 
@@ -114,7 +125,8 @@ def discovery_calls(file: CloudFile) -> tuple[ApiCall, ...]:
         (file.topic_arn, ["sns:GetTopicAttributes"]),
     ):
         wanted += operations if named else []
-    return reads(*dict.fromkeys(wanted))
+    mirror = Mirror.of(account_of("*", file).configuration)
+    return (*reads(*dict.fromkeys(wanted)), *(mirror.api_calls if mirror else ()))
 
 
 def _digest(cloud: Cloud, counts: dict[str, int]) -> str:

@@ -28,9 +28,9 @@ class Recorder:
 def recorders(reports: Path, evidence: EvidenceSettings | None) -> tuple[Recorder, ...]:
     """Who records the runs under *reports*, in this order; evidence is recorded by its settings, if any.
 
-    This is the one place to name another: the history of runs belongs here.
+    This is the one place to name another.
     """
-    found = [Recorder(name="incident", record=_incident)]
+    found = [Recorder(name="history", record=_history(reports)), Recorder(name="incident", record=_incident)]
     if evidence is not None:
         found.append(Recorder(name="evidence", record=_evidence(reports, evidence)))
     return tuple(found)
@@ -46,6 +46,15 @@ def record_all(run: RunDirectory, by: Sequence[Recorder]) -> dict[str, str]:
         except (StormproofError, OSError) as error:
             told[one.name] = getattr(error, "message", None) or str(error)
     return told
+
+
+def _history(reports: Path) -> Callable[[RunDirectory], None]:
+    def record(run: RunDirectory) -> None:
+        from stormproof.history import record_run
+
+        record_run(run.path, reports=reports)
+
+    return record
 
 
 def _incident(run: RunDirectory) -> None:

@@ -1,6 +1,6 @@
 """The process that a rehearsal kills: it plays one fault up to a step and is gone, or begins an undo.
 
-``python -m stormproof.lab.rehearsal_player STEP JSON``. It goes through the same `activity.inject` and
+``python -m stormproof.run.rehearsal_player STEP JSON``. It goes through the same `activity.inject` and
 `activity.undo_outstanding` as a run. To die exactly between two of their steps it hands them the fault inside
 `_DiesIn`, a fault like any other: no code of a run knows that there are rehearsals.
 """

@@ -1,0 +1,201 @@
+"""The ledger in the environment's bucket: what one machine broke, another undoes with the environment's file alone.
+
+Each machine of these tests is a state folder of its own; the bucket is moto's, reached over HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stormproof.errors import FaultError, OutstandingUndoError, UnavailableError
+from stormproof.faults import activity, catalogue
+from stormproof.faults.ledger import Ledger
+from stormproof.faults.mirror import CLAIM_S, Mirror
+from stormproof.model.environment import Environment
+from stormproof.model.plan import ResolvedFault
+from stormproof.run.lease import environment_lease, refuse_if_open
+from stormproof.spec.environment_file import load_environment
+from stormproof.staging.environment import discover
+from support.command import ROOT, stormproof
+from support.emulated_aws import Call, Cut, Estate, environment_file, recorder, state_of
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
+
+BUCKET = "shop-stormproof-ledger"
+CHANGES = {"ledger": {"bucket": BUCKET}, "az_loss": {"parts": ["instances"]}}
+
+
+@pytest.fixture
+def bucket(estate: Estate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A bucket that keeps versions, empty; and a machine."""
+    monkeypatch.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "here"))
+    s3 = estate.client("s3")
+    if BUCKET not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for row in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        s3.delete_object(Bucket=BUCKET, Key=row["Key"])
+    return s3
+
+
+def _environment(estate: Estate, folder: Path, url: str) -> Environment:
+    file = load_environment(environment_file(estate, folder, url=url, **CHANGES).parent, "staging")
+    assert file.cloud is not None
+    return discover("staging", file.cloud)
+
+
+def _fault(environment: Environment) -> ResolvedFault:
+    return catalogue.resolve("az-loss", {"zone": "a"}, environment, fault_id="1-az-loss")
+
+
+def _inject(fault: ResolvedFault, run: Path) -> dict[str, Any]:
+    run.mkdir(exist_ok=True)
+    where = {**fault.configuration, "ledger_path": str(run / "ledger.jsonl"), "events_path": str(run / "events.jsonl")}
+    bound = catalogue.bind(fault.kind, fault.target, where)
+    return activity.inject(
+        bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
+    )
+
+
+def _undo(run: Path) -> dict[str, Any]:
+    return activity.undo_outstanding(Ledger(run / "ledger.jsonl"), events_path=None, who="test")[0]
+
+
+def _open(s3: Any) -> list[str]:
+    rows = s3.list_objects_v2(Bucket=BUCKET, Prefix="stormproof/staging/open/").get("Contents", ())
+    return [row["Key"] for row in rows]
+
+
+def test_another_machine_undoes_with_the_file_alone(estate: Estate, bucket: Any, tmp_path: Path) -> None:
+    """It was in the bucket before the act; it keeps out the next run; undone, it is gone, and its versions are kept."""
+    before = state_of(estate)
+    with recorder(estate.url) as wire:
+        assert _inject(_fault(_environment(estate, tmp_path / "environments", wire.url)), tmp_path / "run-1")["felt"]
+    writes = [call.operation for call in wire.calls if call.changes]
+    assert writes[:2] == [f"Put /{BUCKET}/stormproof/staging/open/run-1/1-az-loss.json", "StopInstances"]
+    shutil.rmtree(tmp_path / "run-1")  # the machine is lost, with all that it knew
+    file = environment_file(estate, tmp_path / "environments", **CHANGES)
+    elsewhere = {"STORMPROOF_STATE_DIR": str(tmp_path / "elsewhere")}
+    spec = shutil.copytree(ROOT / "experiments/az-loss", tmp_path / "az-loss")
+    (spec / "experiment.yaml").write_text((spec / "experiment.yaml").read_text().replace("zone: a", "zone: b"))
+
+    refused = stormproof(
+        "run", spec, "--env", file, "--set", "limits.share=100%", "--out", tmp_path / "runs", **elsewhere
+    )
+    listed = stormproof("undo", "--list", "--env", file, "--json", **elsewhere)
+    undone = stormproof("undo", "--env", file, "--json", **elsewhere)
+    again = stormproof("undo", "--env", file, **elsewhere)
+
+    assert refused.code == 69, refused.err
+    assert "still to be undone (run-1: 1-az-loss)" in refused.err
+    assert "stormproof undo --env staging" in refused.err
+    assert (listed.code, listed.document["outstanding"][0]["fault_id"]) == (69, "1-az-loss")
+    assert undone.code == 0, undone.err
+    assert (again.code, again.out) == (0, "nothing is left to undo\n")
+    assert state_of(estate) == before
+    assert _open(bucket) == []
+    versions = bucket.list_object_versions(Bucket=BUCKET, Prefix="stormproof/staging/open/run-1/")["Versions"]
+    bodies = [bucket.get_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"]) for one in versions]
+    assert {json.loads(one["Body"].read())["state"] for one in bodies} == {"intent", "acted", "undoing", "undone"}
+
+
+def test_what_cannot_be_written_is_not_broken(estate: Estate, bucket: Any, tmp_path: Path) -> None:
+    """The bucket refuses, or has an entry of that name: nothing happens, and the ledger's undo finds nothing to do."""
+    before = state_of(estate)
+    with recorder(estate.url) as wire:
+        fault = _fault(_environment(estate, tmp_path / "environments", wire.url))
+        wire.cut = Cut(at=1, before=True)
+        with pytest.raises(FaultError, match=r"the undo of 1-az-loss could not be written .*nothing was broken"):
+            _inject(fault, tmp_path / "run-2")
+        wire.cut = None
+        assert _undo(tmp_path / "run-2")["undone"]
+        bucket.put_object(Bucket=BUCKET, Key="stormproof/staging/open/run-3/1-az-loss.json", Body=b"{}")
+        with pytest.raises(FaultError, match="another run has written it"):
+            _inject(fault, tmp_path / "run-3")
+
+    assert "StopInstances" not in wire.changes
+    assert state_of(estate) == before
+    failed = json.loads((tmp_path / "run-2/events.jsonl").read_text().splitlines()[0])
+    assert (failed["event"], failed["reason"][:18]) == ("fault.failed", "nothing was broken")
+
+
+def test_a_bucket_that_is_away_keeps_nobody_from_undoing(estate: Estate, bucket: Any, tmp_path: Path) -> None:
+    """What is broken matters more than the book-keeping, which is made good by the next undo."""
+    before = state_of(estate)
+    with recorder(estate.url) as wire:
+        fault = _fault(_environment(estate, tmp_path / "environments", wire.url))
+        _inject(fault, tmp_path / "run-4")
+
+        def away(call: Call) -> tuple[int, str] | None:
+            return (503, "ServiceUnavailable") if f"/{BUCKET}" in call.operation else None
+
+        wire.refuse = away
+        undone = _undo(tmp_path / "run-4")
+
+    assert undone["undone"]
+    assert "could not be told" in undone["reason"]
+    assert state_of(estate) == before
+    assert len(_open(bucket)) == 1
+    with pytest.raises(OutstandingUndoError):
+        refuse_if_open(_environment(estate, tmp_path / "environments", estate.url))
+    elsewhere = {"STORMPROOF_STATE_DIR": str(tmp_path / "elsewhere")}
+    assert stormproof("undo", "--env", tmp_path / "environments/staging.yaml", **elsewhere).code == 0
+    assert _open(bucket) == []
+
+
+def test_one_machine_undoes_at_a_time(
+    estate: Estate, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim of another machine is honoured while it may be alive; when it is too old, the undo goes on."""
+    environment = _environment(estate, tmp_path / "environments", estate.url)
+    _inject(_fault(environment), tmp_path / "run-5")
+    mirror = Mirror.of(environment.aws.configuration)
+    assert mirror is not None
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "elsewhere"))
+        assert mirror.claim("run-5", "1-az-loss") == ""
+
+    first = _undo(tmp_path / "run-5")
+    key = "stormproof/staging/open/run-5/1-az-loss.json"
+    document = json.loads(bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    document["steps"][-1]["wall_s"] -= CLAIM_S
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document))
+    second = _undo(tmp_path / "run-5")
+
+    assert (first["undone"], "began to undo it" in first["reason"]) == (False, True)
+    assert second["undone"]
+    assert _open(bucket) == []
+
+
+def test_one_run_at_a_time_whichever_machine(
+    estate: Estate, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease keeps other machines out until its end, is given back, and is taken over when it has ended."""
+    environment = _environment(estate, tmp_path / "environments", estate.url)
+    with environment_lease(environment, run=tmp_path / "run-6", duration_s_max=600), monkeypatch.context() as elsewhere:
+        elsewhere.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "elsewhere"))
+        with (
+            pytest.raises(UnavailableError, match=r"a run is going on \(run-6 of .*, for [56]\d\d s more at most"),
+            environment_lease(environment, run=tmp_path / "run-7", duration_s_max=600),
+        ):
+            raise AssertionError("two runs at once")
+    assert bucket.list_objects_v2(Bucket=BUCKET, Prefix="stormproof/staging/lease").get("KeyCount") == 0
+
+    stale = {"machine": "another", "host": "gone", "user": "x", "run": "run-0", "duration_s": 0.0}
+    bucket.put_object(Bucket=BUCKET, Key="stormproof/staging/lease.json", Body=json.dumps(stale))
+    with environment_lease(environment, run=tmp_path / "run-8", duration_s_max=600):
+        held = json.loads(bucket.get_object(Bucket=BUCKET, Key="stormproof/staging/lease.json")["Body"].read())
+    assert held["run"] == "run-8"
+
+
+def test_a_bucket_without_versions_is_refused(estate: Estate, bucket: Any, tmp_path: Path) -> None:
+    """An entry that somebody overwrites must be there to be read."""
+    bucket.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+
+    with pytest.raises(UnavailableError, match="versioning Enabled, got Suspended"):
+        _environment(estate, tmp_path / "environments", estate.url)

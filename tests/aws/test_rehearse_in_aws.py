@@ -1,0 +1,51 @@
+"""`stormproof rehearse` in an account: cut off at each step, undone by another process, described as data."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.command import ROOT, stormproof
+from support.emulated_aws import Estate, environment_file, state_of
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("unhurried")]
+
+GOLDEN = ROOT / "tests/golden/aws/az-loss-rehearsed.json"
+
+
+def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path) -> None:
+    """Which calls were made, which parts of the state they changed, which calls brought them back; nothing is left."""
+    before = state_of(estate)
+    file = environment_file(estate, tmp_path / "environments")
+
+    done = stormproof(
+        "rehearse", ROOT / "experiments/az-loss", "--env", file, "--json", "--out", tmp_path / "runs",
+        timeout_s=500, STORMPROOF_STATE_DIR=str(tmp_path / "state"),
+    )  # fmt: skip
+
+    assert done.code == 0, f"{done.out}\n{done.err}"
+    rows = [_told(row) for row in done.document["steps"]]
+    if os.environ.get("STORMPROOF_UPDATE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(rows, indent=2) + "\n")
+    assert rows == json.loads(GOLDEN.read_text())
+    assert state_of(estate) == before
+    calls = [json.loads(line) for line in next(tmp_path.glob("runs/*/*/calls.jsonl")).read_text().splitlines()]
+    assert {"StopInstances", "DescribeInstances"} <= {call["operation"] for call in calls}
+    assert not any("Authorization" in json.dumps(call) for call in calls)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """Without ids and times; a change by the part of the state that it is in.
+
+    How far an undo came that was killed while it went on is chance.
+    """
+    told = {key: row[key] for key in ("fault_id", "step", "differences", "passed")}
+    if row["step"] == "in undo":
+        return told
+    changed = {".".join(one.partition(":")[0].split(".")[:2]) for one in row["changed"]}
+    parts = {"instances" if one.startswith("instances.") else one for one in changed}
+    return {**told, "broken_by": row["broken_by"], "changed": sorted(parts), "undone_by": row["undone_by"]}

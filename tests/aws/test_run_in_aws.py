@@ -1,0 +1,93 @@
+"""A whole run in an account: moto over HTTP says what there is, and the lab behind it makes it true.
+
+The command knows nothing of the lab: all that it has is the environment file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stormproof.lab.snapshot import differences, snapshot
+from support.command import ROOT, started, stormproof, wait_for
+from support.lab import RunningLab
+from support.lab_account import lab_account
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+
+STEADY, FAULT, RECOVERY, LOAD = (
+    f"--set={setting}"
+    for setting in ("timeline.steady=3s", "timeline.fault=5s", "timeline.recovery=3s", "load.arrivals=50/s")
+)
+
+
+@pytest.fixture
+def file(lab: RunningLab, tmp_path: Path) -> Iterator[Path]:
+    """The lab described as an account, with an alarm that guards it."""
+    lab.wait_until_whole()
+    lab.client("cloudwatch").put_metric_alarm(
+        AlarmName="shop-5xx", MetricName="m", Namespace="n", Period=60, EvaluationPeriods=1, Threshold=1,
+        Statistic="Sum", ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    _alarm(lab, "OK")
+    with lab_account(lab, tmp_path / "staging.yaml", alarms={"guard": ["shop-5xx"]}) as path:
+        yield path
+
+
+def _alarm(lab: RunningLab, state: str) -> None:
+    lab.client("cloudwatch").set_alarm_state(AlarmName="shop-5xx", StateValue=state, StateReason="the test")
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    """No lab that anybody could find, and no state of earlier runs."""
+    return {"STORMPROOF_LAB_DIR": str(folder / "no-lab"), "STORMPROOF_STATE_DIR": str(folder / "state")}
+
+
+def _events(out: Path) -> list[dict[str, Any]]:
+    paths = list(out.glob("*/*/events.jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines() if line.endswith("}")]
+
+
+def test_the_shipped_experiment_runs_unchanged(lab: RunningLab, file: Path, tmp_path: Path) -> None:
+    """Felt from outside, met by the load, detected by the target group, undone: every check passes, nothing is left."""
+    before = snapshot(lab.environment)
+
+    done = stormproof(
+        "run", ROOT / "experiments/az-loss", "--env", file, "--out", tmp_path / "runs", "--json",
+        STEADY, FAULT, RECOVERY, LOAD, **_variables(tmp_path),
+    )  # fmt: skip
+
+    verdict = done.document
+    assert verdict["verdict"] in ("held", "inconclusive", "refuted"), (
+        done.err
+    )  # a busy machine is slow, and that counts
+    assert [check for check in verdict["checks"] if not check["ok"]] == []
+    found = {one["claim"]: one for one in verdict["findings"]}
+    assert found["time to detect <= 3s"]["verdict"] == "held"
+    run = Path(verdict["run_dir"])
+    assert json.loads((run / "run.json").read_text())["environment"] == "staging"
+    assert json.loads((run / "environment.json").read_text())["aws"]["role_arn"].endswith("role/stormproof-staging")
+    assert list((tmp_path / "state/outstanding").iterdir()) == []
+    lab.wait_until_whole()
+    assert differences(before, snapshot(lab.environment)) == []
+
+
+def test_an_alarm_that_fires_ends_the_run(lab: RunningLab, file: Path, tmp_path: Path) -> None:
+    """The environment's guard, which no spec names: the run is aborted, and what was broken is brought back."""
+    before = snapshot(lab.environment)
+    runs = tmp_path / "runs"
+    arguments = ("run", ROOT / "experiments/az-loss", "--env", file, "--out", runs, "--json", STEADY, LOAD)
+    with started(*arguments, "--set=timeline.fault=60s", **_variables(tmp_path)) as process:
+        wait_for("it", lambda: any(one["event"] == "fault.felt" for one in _events(runs)), within_s=60)
+        _alarm(lab, "ALARM")
+        out, err = process.communicate(timeout=60)
+    _alarm(lab, "OK")
+
+    assert process.returncode == 4, err
+    assert 'stop condition `alarm "shop-5xx"` was true' in " ".join(json.loads(out)["reasons"])
+    lab.wait_until_whole()
+    assert differences(before, snapshot(lab.environment)) == []
