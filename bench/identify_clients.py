@@ -5,7 +5,7 @@ put it back, and identify them from nothing but what arrived in that time.
 
 - `cart` answers 503: the naive shop retries by hand, at once; the hardened one through botocore, once.
 - `stock` answers 503: the naive shop retries every 0.2 s; the hardened one with full jitter, and a budget.
-  Each trial begins with some seconds of success, so that a budget is there again.
+  Each trial begins with as many successes as a budget needs to be full again.
 - `cart` throttled: a fleet of boto3 clients with botocore's own `standard` retries and nothing set. What they must be
   found to do is read from the installed botocore, which changes it from version to version.
 
@@ -44,7 +44,8 @@ from support.lab import RunningLab, running_lab
 
 SURE = 0.9
 TRIAL_S = 5.0
-REFILL_S = 6.0
+# A budget of 16 retries a process, filled by a tenth of one a success: 960 successes for six, four a page.
+REFILL_S, REFILL_PAGES_PER_S = 12.0, 25
 LOG_FLUSH_S = 1.0  # Envoy writes its log every 200 ms
 PAGES_PER_S = 12
 FLEET, CALLS_EACH = 24, 5
@@ -78,8 +79,10 @@ def arrivals_during(lab: RunningLab, dependency: str, drive: Callable[[], None],
     return pd.DataFrame(rows)
 
 
-def pages(lab: RunningLab, path: Callable[[], str], *, seconds: float) -> Callable[[], None]:
-    """A driver: a page every 1/PAGES_PER_S seconds, each in a thread, as customers do not wait for each other."""
+def pages(
+    lab: RunningLab, path: Callable[[], str], *, seconds: float, per_s: float = PAGES_PER_S
+) -> Callable[[], None]:
+    """A driver: a page every 1/*per_s* seconds, each in a thread, as customers do not wait for each other."""
 
     def ask() -> None:
         url = f"{lab.environment.base_url}{path()}"
@@ -89,8 +92,8 @@ def pages(lab: RunningLab, path: Callable[[], str], *, seconds: float) -> Callab
     def drive() -> None:
         threads = []
         started = time.monotonic()
-        for number in range(int(seconds * PAGES_PER_S)):
-            time.sleep(max(0.0, started + number / PAGES_PER_S - time.monotonic()))
+        for number in range(int(seconds * per_s)):
+            time.sleep(max(0.0, started + number / per_s - time.monotonic()))
             threads.append(threading.Thread(target=ask, daemon=True))
             threads[-1].start()
         for thread in threads:
@@ -207,7 +210,8 @@ def shops(lab: RunningLab, variant: str, *, trials: int, keep: Path | None, only
                 dependency_error.Arguments(dependency=dependency), lab.environment, fault_id=f"{trial}-error"
             )
             fault = dependency_error.bind(resolved.target, resolved.configuration)
-            pages(lab, path, seconds=REFILL_S)()  # successes: a budget that the trial before emptied fills again
+            # Successes: a budget that the trial before emptied fills again.
+            pages(lab, path, seconds=REFILL_S, per_s=REFILL_PAGES_PER_S)()
             rows = arrivals_during(lab, dependency, pages(lab, path, seconds=TRIAL_S), fault)
             reading = identify_retries(kept(rows, keep, f"{dependency}-{variant}-{trial}"))
             right = judges[variant](reading)
