@@ -44,8 +44,9 @@ from support.lab import RunningLab, running_lab
 
 SURE = 0.9
 TRIAL_S = 5.0
-# A budget of 16 retries a process, filled by a tenth of one a success: 960 successes for six, four a page.
-REFILL_S, REFILL_PAGES_PER_S = 12.0, 25
+# Before each trial. Of stock a budget of 16 retries a process has to fill, by a tenth of one a success: 960 successes
+# for six processes, four a page; faster pages would be more than stock can serve.
+REFILL_S = {"cart": 6.0, "stock": 20.0}
 LOG_FLUSH_S = 1.0  # Envoy writes its log every 200 ms
 PAGES_PER_S = 12
 FLEET, CALLS_EACH = 24, 5
@@ -79,10 +80,8 @@ def arrivals_during(lab: RunningLab, dependency: str, drive: Callable[[], None],
     return pd.DataFrame(rows)
 
 
-def pages(
-    lab: RunningLab, path: Callable[[], str], *, seconds: float, per_s: float = PAGES_PER_S
-) -> Callable[[], None]:
-    """A driver: a page every 1/*per_s* seconds, each in a thread, as customers do not wait for each other."""
+def pages(lab: RunningLab, path: Callable[[], str], *, seconds: float) -> Callable[[], None]:
+    """A driver: a page every 1/PAGES_PER_S seconds, each in a thread, as customers do not wait for each other."""
 
     def ask() -> None:
         url = f"{lab.environment.base_url}{path()}"
@@ -92,8 +91,8 @@ def pages(
     def drive() -> None:
         threads = []
         started = time.monotonic()
-        for number in range(int(seconds * per_s)):
-            time.sleep(max(0.0, started + number / per_s - time.monotonic()))
+        for number in range(int(seconds * PAGES_PER_S)):
+            time.sleep(max(0.0, started + number / PAGES_PER_S - time.monotonic()))
             threads.append(threading.Thread(target=ask, daemon=True))
             threads[-1].start()
         for thread in threads:
@@ -211,7 +210,7 @@ def shops(lab: RunningLab, variant: str, *, trials: int, keep: Path | None, only
             )
             fault = dependency_error.bind(resolved.target, resolved.configuration)
             # Successes: a budget that the trial before emptied fills again.
-            pages(lab, path, seconds=REFILL_S, per_s=REFILL_PAGES_PER_S)()
+            pages(lab, path, seconds=REFILL_S[dependency])()
             rows = arrivals_during(lab, dependency, pages(lab, path, seconds=TRIAL_S), fault)
             reading = identify_retries(kept(rows, keep, f"{dependency}-{variant}-{trial}"))
             right = judges[variant](reading)
