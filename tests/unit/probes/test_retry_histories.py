@@ -172,6 +172,25 @@ def test_calls_without_a_retry_are_no_budget_unless_a_process_changes(tries: lis
     assert reading["budget"] is None
 
 
+@pytest.mark.parametrize(("others_s", "told"), [(0.2, True), (0.27, False)])
+def test_a_process_that_stalls_is_no_other_client(others_s: float, told: bool) -> None:
+    """Of six processes that wait 0.2 s one is late three times in ten, by 0.1 s: one client. One that always waits
+    0.27 s is another."""
+    rng = np.random.default_rng(5)
+    frame = history([0.2] * 4, calls=120)
+    number = frame["op"].str[2:].astype(int) % 6
+    late_s = np.where((number == 0) & (frame["attempt"] > 1), others_s - 0.2, 0.0)
+    late_s += np.where((number == 0) & (frame["attempt"] > 1) & (rng.random(len(frame)) < 0.3), 0.1, 0.0)
+    late_s = pd.Series(late_s).groupby(frame["op"]).cumsum()
+    frame = frame.assign(
+        client="p" + number.astype(str), t_start_s=frame["t_start_s"] + late_s, t_end_s=frame["t_end_s"] + late_s
+    )
+    reading = identify_retries(frame)
+
+    assert told is (reading["confidence"]["attempts_max"] > 0.9)
+    assert told is (reading["detail"]["notes"] == [])
+
+
 def test_late_waits_before_one_retry_do_not_stretch_the_rule() -> None:
     """A recorded fleet, U(0, 1 s · 2ⁿ), that was slow to begin: some first waits of up to 1.26 s, all others within
     their ends. The base is 1 s and not the 1.16 s that would let them in."""
