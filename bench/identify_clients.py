@@ -5,7 +5,7 @@ put it back, and identify them from nothing but what arrived in that time.
 
 - `cart` answers 503: the naive shop retries by hand, at once; the hardened one through botocore, once.
 - `stock` answers 503: the naive shop retries every 0.2 s; the hardened one with full jitter, and a budget.
-  Each trial begins with some seconds of success, so that a budget is there again.
+  Each trial begins with as many successes as a budget needs to be full again.
 - `cart` throttled: a fleet of boto3 clients with botocore's own `standard` retries and nothing set. What they must be
   found to do is read from the installed botocore, which changes it from version to version.
 
@@ -44,7 +44,9 @@ from support.lab import RunningLab, running_lab
 
 SURE = 0.9
 TRIAL_S = 5.0
-REFILL_S = 6.0
+# Before each trial. Of stock a budget of 16 retries a process has to fill, by a tenth of one a success: 960 successes
+# for six processes, four a page; faster pages would be more than stock can serve.
+REFILL_S = {"cart": 6.0, "stock": 20.0}
 LOG_FLUSH_S = 1.0  # Envoy writes its log every 200 ms
 PAGES_PER_S = 12
 FLEET, CALLS_EACH = 24, 5
@@ -207,7 +209,8 @@ def shops(lab: RunningLab, variant: str, *, trials: int, keep: Path | None, only
                 dependency_error.Arguments(dependency=dependency), lab.environment, fault_id=f"{trial}-error"
             )
             fault = dependency_error.bind(resolved.target, resolved.configuration)
-            pages(lab, path, seconds=REFILL_S)()  # successes: a budget that the trial before emptied fills again
+            # Successes: a budget that the trial before emptied fills again.
+            pages(lab, path, seconds=REFILL_S[dependency])()
             rows = arrivals_during(lab, dependency, pages(lab, path, seconds=TRIAL_S), fault)
             reading = identify_retries(kept(rows, keep, f"{dependency}-{variant}-{trial}"))
             right = judges[variant](reading)

@@ -4,8 +4,9 @@ python bench/retry_traces.py                      # each trace: truth, answer, c
 python bench/retry_traces.py --calls 10 30 100    # the score with so many calls of each trace
 python bench/retry_traces.py --synthetic 200      # random clients over the whole space, and calibration
 python bench/retry_traces.py --merged 60         # two libraries in one trace, so many calls each: all pairs of kinds
+python bench/retry_traces.py --parts 3           # random parts of each trace: is a label ever surer than in the whole?
 
-All of it is one processor's quarter of an hour; `--calls` alone can be asked a length at a time.
+The whole traces are a minute of one processor, each length another; pairs and parts are some minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from support.retry_clients import Client, arrivals, random_client
 from support.retry_traces import CONFIDENT, LABELS, WITHIN, Mark, marks, names, some_calls, trace, truth
 
 KEYS = (*LABELS, "base_s", "multiplier", "cap_s")
+RISE_SMALL = 0.05
 MERGED_MAX = 0.6  # more says "one client", and is wrong
 SYNTHETIC_CALLS = (5, 10, 30, 100, 300)
 
@@ -36,15 +37,45 @@ def score(calls: int | None, *, shown: bool) -> list[Mark]:
     found: list[Mark] = []
     for name in names():
         rows = trace(name) if calls is None else some_calls(trace(name), calls)
-        began = time.process_time()
-        reading = identify_retries(rows)
-        took_s = time.process_time() - began
-        here = marks(name, reading)
+        here = marks(name, identify_retries(rows))
         found += here
         if shown:
-            cells = [f"{m.got}{'' if m.is_right else f' (is {m.expected})'} {m.confidence:.2f}" for m in here]
-            print(f"| {name} | {' | '.join(cells)} | {took_s:.2f} s |", flush=True)
+            cell = {m.key: _cell(m) for m in here}
+            print(f"| {name} | {' | '.join(cell.get(key, '–') for key in KEYS)} |", flush=True)
     return found
+
+
+def _cell(mark: Mark) -> str:
+    """The answer and its confidence, and the truth where that is another."""
+    return f"{mark.got}{'' if mark.is_right else f' (is {mark.expected})'} {mark.confidence:.2f}"
+
+
+def parts(count: int) -> None:
+    """Three labels of *count* random parts of each trace (20 to 80 % of its calls), held against those of the whole."""
+    compared, rises = 0, []
+    for name in names():
+        rows = trace(name)
+        calls = rows["op"].unique()
+        whole = identify_retries(rows)
+        for part in range(count):
+            rng = np.random.default_rng([part, len(calls)])
+            kept = rng.permutation(calls)[: max(1, int(len(calls) * rng.uniform(0.2, 0.8)))]
+            reading = identify_retries(rows[rows["op"].isin(kept)])
+            compared += len(LABELS)
+            for key in LABELS:
+                rise = reading["confidence"][key] - whole["confidence"][key]
+                if rise > 0:
+                    rises.append((name, rise))
+                    print(
+                        f"{name} {key}: {reading[key]} {reading['confidence'][key]} of {len(kept)} calls, "
+                        f"{whole[key]} {whole['confidence'][key]} of {len(calls)}",
+                        flush=True,
+                    )
+    much = {name for name, rise in rises if rise > RISE_SMALL}
+    print(
+        f"{compared} comparisons: surer in {len(rises)}, of {len({name for name, _ in rises})} traces; "
+        f"by more than {RISE_SMALL} in {sum(rise > RISE_SMALL for _, rise in rises)}, of {', '.join(sorted(much))}"
+    )
 
 
 def summary(title: str, found: list[Mark]) -> None:
@@ -151,7 +182,11 @@ def main() -> None:
     parser.add_argument("--synthetic", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--merged", type=int, metavar="CALLS")
+    parser.add_argument("--parts", type=int, metavar="COUNT")
     options = parser.parse_args()
+    if options.parts:
+        parts(options.parts)
+        return
     if options.merged:
         raise SystemExit(1 if merged(options.merged) else 0)
     if options.synthetic:
@@ -166,6 +201,8 @@ def main() -> None:
         for calls in options.calls:
             summary(str(calls), score(calls, shown=False))
         return
+    print(f"| recording | {' | '.join(KEYS)} |")
+    print("| --- " * (len(KEYS) + 1) + "|")
     whole = score(None, shown=True)
     print()
     header("calls of each trace")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 FOLDER = Path(__file__).parents[1] / "data" / "retry-traces"
@@ -67,6 +68,24 @@ def some_calls(arrivals: pd.DataFrame, calls: int) -> pd.DataFrame:
     """The first *calls* calls of *arrivals*, in the order in which they came."""
     order = arrivals.sort_values("t_start_s")["op"].drop_duplicates()
     return arrivals[arrivals["op"].isin(order.iloc[:calls])]
+
+
+def shifted(arrivals: pd.DataFrame, by_s: float) -> pd.DataFrame:
+    """The same arrivals, *by_s* later."""
+    return arrivals.assign(t_start_s=arrivals["t_start_s"] + by_s, t_end_s=arrivals["t_end_s"] + by_s)
+
+
+def renamed(arrivals: pd.DataFrame) -> pd.DataFrame:
+    """Clients and calls with names whose alphabetical order is another one."""
+    return arrivals.assign(
+        client=arrivals["client"].map(lambda n: f"{n[::-1]}z"), op=arrivals["op"].map(lambda n: f"{n[::-1]}?")
+    )
+
+
+def random_calls(arrivals: pd.DataFrame, keep: int, seed: int) -> pd.DataFrame:
+    """*keep* calls of *arrivals*, drawn at random."""
+    chosen = np.random.default_rng(seed).permutation(arrivals["op"].unique())[:keep]
+    return arrivals[arrivals["op"].isin(chosen)]
 
 
 def marks(name: str, reading: dict[str, Any]) -> list[Mark]:

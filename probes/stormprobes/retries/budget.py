@@ -1,9 +1,10 @@
 """Is there a retry budget, is there a circuit breaker? Both show as retries, or calls, that stop while failures go on.
 
-A budget: calls that fail are retried, then no longer, or only now and then, though failures go on. A breaker: after
-some failures the calls themselves stop, but for a lone one at regular intervals. "Not seen" is None, and becomes
-False only when the client has failed often enough that a usual budget (100 retries) or breaker (30 failures in a
-row) would have shown.
+A budget: calls that fail are retried, then no longer, or only now and then, though failures go on. One that all
+clients share ends for all at once; one of each process ends for each at its own time, which only shows client by
+client. A breaker: after some failures the calls themselves stop, but for a lone one at regular intervals. "Not seen"
+is None, and becomes False only when the client has failed often enough that a usual budget (100 retries) or breaker
+(30 failures in a row) would have shown.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from stormprobes.retries.attempts import retried_outcomes
 from stormprobes.retries.confidence import ceiling
+from stormprobes.retries.waits import measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,7 @@ AFTER_SHARE_MAX = 0.3
 CALLS_BEFORE_MIN = 4
 CALLS_AFTER_MIN = 10
 LOG_RATIO_MIN = 8.0
+OWN_AFTER_MIN = 4  # calls of one client without a retry: fewer may be those that the end of the record cut off
 USUAL_BUDGET_RETRIES = 100
 USUAL_BREAKER_FAILURES = 30
 PROBES_MIN = 3
@@ -64,10 +67,59 @@ def read_budget(calls: Calls) -> Seen:
         at, gain = _change(again)
         before, after = again[:at], again[at:]
         clear = len(before) >= CALLS_BEFORE_MIN and len(after) >= CALLS_AFTER_MIN and gain > LOG_RATIO_MIN
+        clear = clear and _same_clients(concerned["client"].to_numpy(), at)
         if clear and before.mean() >= BEFORE_SHARE_MIN and after.mean() <= AFTER_SHARE_MAX:
             since_s = float(concerned["start_s"].iloc[at])
             return Seen(there=True, confidence=ceiling(len(after)) * calls.trust, since_s=since_s)
+        own = _own_budgets(calls, concerned)
+        if own.there:
+            return own
     return _no_budget(calls, concerned, again)
+
+
+def _same_clients(client: npt.NDArray[np.object_], at: int) -> bool:
+    """Whether most calls on both sides of *at* are of clients that are on both: others came and went, and did not
+    change.
+    """
+    before, after = client[:at], client[at:]
+    both = np.intersect1d(before.astype(str), after.astype(str))
+    return all(float(np.isin(side.astype(str), both).mean()) > 0.5 for side in (before, after))
+
+
+def _own_budgets(calls: Calls, concerned: pd.DataFrame) -> Seen:
+    """A change in each client's calls, at a time of its own; None where that does not explain them better.
+
+    What each client's change gains must pay for having been chosen among so many places. *since_s* is when the first
+    of them had none left.
+    """
+    waits = measure(calls)
+    if not len(waits):
+        return NOT_SEEN
+    reach_s = float(np.quantile(waits.wait_s[waits.nth == waits.nth.min()], 0.95))
+    told = concerned[(concerned["tries"] > 1) | (concerned["end_s"] < calls.rows["t_end_s"].max() - reach_s)]
+    gain, changed, clients = 0.0, 0, 0
+    before: list[Bools] = []
+    after: list[Bools] = []
+    since_s = []
+    for _, own in told.groupby("client", sort=False):
+        again = (own["tries"] > 1).to_numpy()
+        clients += 1
+        if len(again) < 1 + OWN_AFTER_MIN:
+            continue
+        at, gains = _change(again) if 0 < again.mean() < 1 else (0, 0.0)
+        gain += max(gains, 0.0) - float(np.log(len(again)))
+        if gains > 0 and len(again) - at >= OWN_AFTER_MIN:
+            changed += 1
+            before.append(again[:at])
+            after.append(again[at:])
+            since_s.append(float(own["start_s"].iloc[at]))
+    if 2 * changed <= clients or gain <= LOG_RATIO_MIN:
+        return NOT_SEEN
+    had, had_none = np.concatenate(before), np.concatenate(after)
+    clear = len(had) >= CALLS_BEFORE_MIN and len(had_none) >= CALLS_AFTER_MIN
+    if not clear or had.mean() < BEFORE_SHARE_MIN or had_none.mean() > AFTER_SHARE_MAX:
+        return NOT_SEEN
+    return Seen(there=True, confidence=ceiling(len(had_none)) * calls.trust, since_s=min(since_s))
 
 
 def _no_budget(calls: Calls, concerned: pd.DataFrame, again: Bools) -> Seen:

@@ -53,6 +53,8 @@ WIDTH_OVERHEADS_MIN = 3.0  # an additive part narrower than so many spreads of t
 CROWD_SHARE = 0.6
 STALL_MIN_S = 0.02
 STALLED_MIN = 2  # waits: one alone is an outlier
+STRETCHED_MIN = 6.0  # minus the logarithm of the probability of so large a gap: one in four hundred
+STRETCHED_WIDTH_MIN_S = 0.1
 STALLS = ((0.05, -1.0), (0.2, -2.0))  # shares that are tried, and how unusual they are
 MULTIPLIER_MIN = 1.08
 INCREMENT_SHARE_MIN = 0.05  # of the base: below, a wait that grows is one that does not
@@ -120,14 +122,14 @@ def fit_models(waits: Waits) -> list[Fit]:
 def stalled(fits: list[Fit], waits: Waits) -> tuple[Waits, list[Fit]] | None:
     """*waits* with the share of stalls that explains them better than none, and their fits; None where none does.
 
-    *fits* are those without stalls. Tried only where some waits come later than the best of them allows: it costs two
-    further searches.
+    *fits* are those without stalls. Tried only where some waits come later than the best of them allows, or where it
+    was stretched to allow them: it costs two further searches.
     """
     range_s = max(1.0, 2.0 * float(np.quantile(waits.wait_s, 0.995)))
-    _, high = edges(fits[0].model, waits)
+    low, high = edges(fits[0].model, waits)
     late = waits.wait_s - high - fits[0].model.values["delay"] > STALL_MIN_S + waits.crowd_s
     odd = np.exp(log_likelihood(fits[0].model, waits, range_s)) < 3.0 * OUTLIERS / range_s
-    if int((late & odd).sum()) < STALLED_MIN:
+    if int((late & odd).sum()) < STALLED_MIN and not _is_stretched(fits[0].model, waits, low, high):
         return None
     best, found = fits[0].score, None
     for share, log_prior in STALLS:
@@ -136,6 +138,22 @@ def stalled(fits: list[Fit], waits: Waits) -> tuple[Waits, list[Fit]] | None:
         if tried and tried[0].score + log_prior > best:
             best, found = tried[0].score + log_prior, (slow, tried)
     return found
+
+
+def _is_stretched(model: Model, waits: Waits, low: Floats, high: Floats) -> bool:
+    """Whether the waits before some retry end well below their end, as if late ones before another had moved it.
+
+    Of n even draws the largest is u of the way up with probability uⁿ.
+    """
+    if jitter.slices(model.structure.jitter, waits.deepest) is not None:
+        return False
+    share = (waits.wait_s - low) / np.maximum(high - low, 1e-9)
+    wide = high - low > STRETCHED_WIDTH_MIN_S
+    for nth in range(1, waits.deepest + 1):
+        here = share[wide & (waits.nth == nth)]
+        if len(here) and -len(here) * np.log(np.clip(here.max(), 1e-6, 1.0)) > STRETCHED_MIN:
+            return True
+    return False
 
 
 def _by_score(fit: Fit) -> float:

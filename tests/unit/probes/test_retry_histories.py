@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from stormprobes.retry_with_jitter import identify_retries
+from support.retry_traces import FOLDER
 
 LATE_S = (0.0012, 0.0015, 0.0019, 0.0014, 0.0023, 0.0016)  # what a client adds to each wait
 
@@ -132,6 +133,72 @@ def test_a_budget_shows_when_retries_stop_while_failures_go_on() -> None:
     assert reading["budget"] is True
     assert 3 == reading["attempts_max"]
     assert identify_retries(early)["budget"] is None
+
+
+def some_processes(tries: list[list[int]], *, late_s: list[float]) -> pd.DataFrame:
+    """A process each: its calls, 0.1 s apart, get so many tries, 50 ms apart; the first begins *late_s* late."""
+    rows = []
+    for process, (of_calls, since_s) in enumerate(zip(tries, late_s, strict=True)):
+        for call, most in enumerate(of_calls):
+            start = 1.0 + since_s + 0.1 * call + 0.003 * process
+            rows += [
+                (f"p{process}", f"p{process}-{call}", nth, at := start + (nth - 1) * 0.0532, at + 0.002, "503")
+                for nth in range(1, most + 1)
+            ]
+    return pd.DataFrame(rows, columns=["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"])
+
+
+def test_budgets_of_processes_that_begin_one_after_the_other() -> None:
+    """Six processes retry their first four calls and no more, each when the one before has long stopped: a budget."""
+    alike = [[3, 3, 3, 3, *[1] * 16]] * 6
+    reading = identify_retries(some_processes(alike, late_s=[0.0, 0.8, 1.6, 2.4, 3.2, 4.0]))
+
+    assert reading["budget"] is True
+    assert 0.9 <= reading["confidence"]["budget"]
+
+
+@pytest.mark.parametrize(
+    "tries",
+    [
+        [[3] * 20] * 3 + [[1] * 20] * 3,  # three processes retry, three do not
+        [[3, 1, 1] * 7] * 6,  # now and then, from the beginning to the end
+        [[3] * 10 + [1] * 3] * 6,  # the record ends before the last calls come back
+    ],
+)
+def test_calls_without_a_retry_are_no_budget_unless_a_process_changes(tries: list[list[int]]) -> None:
+    """What differs between processes, comes and goes, or is cut off by the end of the record is no budget."""
+    reading = identify_retries(some_processes(tries, late_s=[0.0, 0.8, 1.6, 2.4, 3.2, 4.0]))
+
+    assert reading["budget"] is None
+
+
+@pytest.mark.parametrize(("others_s", "told"), [(0.2, True), (0.27, False)])
+def test_a_process_that_stalls_is_no_other_client(others_s: float, told: bool) -> None:
+    """Of six processes that wait 0.2 s one is late three times in ten, by 0.1 s: one client. One that always waits
+    0.27 s is another."""
+    rng = np.random.default_rng(5)
+    frame = history([0.2] * 4, calls=120)
+    number = frame["op"].str[2:].astype(int) % 6
+    late_s = np.where((number == 0) & (frame["attempt"] > 1), others_s - 0.2, 0.0)
+    late_s += np.where((number == 0) & (frame["attempt"] > 1) & (rng.random(len(frame)) < 0.3), 0.1, 0.0)
+    late_s = pd.Series(late_s).groupby(frame["op"]).cumsum()
+    frame = frame.assign(
+        client="p" + number.astype(str), t_start_s=frame["t_start_s"] + late_s, t_end_s=frame["t_end_s"] + late_s
+    )
+    reading = identify_retries(frame)
+
+    assert told is (reading["confidence"]["attempts_max"] > 0.9)
+    assert told is (reading["detail"]["notes"] == [])
+
+
+def test_late_waits_before_one_retry_do_not_stretch_the_rule() -> None:
+    """A recorded fleet, U(0, 1 s · 2ⁿ), that was slow to begin: some first waits of up to 1.26 s, all others within
+    their ends. The base is 1 s and not the 1.16 s that would let them in."""
+    reading = identify_retries(pd.read_parquet(FOLDER / "busy-fleet.parquet"))
+
+    assert ("exponential", "full", 4) == (reading["family"], reading["jitter"], reading["attempts_max"])
+    assert reading["base_s"] == pytest.approx(1.0, rel=0.05)
+    assert reading["multiplier"] == pytest.approx(2.0, rel=0.05)
 
 
 def test_a_breaker_shows_as_lone_calls_at_regular_intervals() -> None:

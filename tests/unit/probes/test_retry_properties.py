@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 
 import numpy as np
@@ -17,12 +16,11 @@ from stormprobes.retries.population import population_of
 from stormprobes.retries.waits import measure
 from stormprobes.retry_with_jitter import identify_retries
 from support.retry_clients import Client, arrivals, random_client
-from support.retry_traces import some_calls, trace
+from support.retry_traces import random_calls, renamed, shifted, some_calls, trace
 
 MANY = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 FEW = settings(MANY, max_examples=4)
 COLUMNS = ["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"]
-LABELS = ("retries", "family", "jitter", "attempts_max")
 SURE = ("axios_retry_linear", "cockatiel_full", "tenacity_exponential")  # read as surely as so many calls allow
 
 
@@ -30,15 +28,6 @@ def some_arrivals(seed: int, calls: int = 12, clients: int = 3) -> pd.DataFrame:
     """A random client's arrivals."""
     rng = np.random.default_rng(seed)
     return arrivals(random_client(rng), calls=calls, rng=rng, clients=clients).round(6)
-
-
-def shifted(frame: pd.DataFrame, by_s: float) -> pd.DataFrame:
-    return frame.assign(t_start_s=frame["t_start_s"] + by_s, t_end_s=frame["t_end_s"] + by_s)
-
-
-def renamed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Names whose alphabetical order is another one."""
-    return frame.assign(client=frame["client"].map(lambda n: f"{n[::-1]}z"), op=frame["op"].map(lambda n: f"{n}?"))
 
 
 def measured(frame: pd.DataFrame) -> str:
@@ -88,9 +77,20 @@ def test_copies_of_rows_change_nothing(seed: int) -> None:
     assert measured(frame) == measured(doubled)
 
 
-def test_the_whole_reading_is_the_same() -> None:
-    """Another clock, other names for twelve clients, another order: the reading is equal, key by key."""
-    frame = some_arrivals(7, calls=60, clients=12)
+def test_equal_lines_without_an_id_are_all_counted() -> None:
+    """To the millisecond, two requests of a client in one instant look alike: without call ids nothing is dropped."""
+    frame = some_arrivals(7, calls=60).drop(columns=["op", "attempt"]).round({"t_start_s": 2, "t_end_s": 2})
+    reading = identify_retries(frame)
+
+    assert frame.duplicated().any()
+    assert len(frame) == reading["n_arrivals"]
+    assert {} == reading["detail"]["dropped"]
+
+
+@pytest.mark.parametrize("name", ["herd_cockatiel_full", "botocore_standard_budget", "p_retry_max_time", "slack_429"])
+def test_a_whole_reading_does_not_depend_on_clock_names_or_order(name: str) -> None:
+    """A fleet, a budget, a deadline, Retry-After: key by key the reading is that of the recording as it was made."""
+    frame = some_calls(trace(name), 120)
     other = shifted(renamed(frame), 1.7e9).sample(frac=1, random_state=7)
 
     assert identify_retries(frame) == identify_retries(other)
@@ -114,39 +114,15 @@ def test_clients_that_are_compared_are_not_chosen_by_name() -> None:
     assert 1 == len(seen)
 
 
-def dropped(frame: pd.DataFrame, keep: int, seed: int) -> pd.DataFrame:
-    """*keep* calls of *frame*, drawn at random."""
-    chosen = np.random.default_rng(seed).permutation(frame["op"].unique())[:keep]
-    return frame[frame["op"].isin(chosen)]
-
-
 @FEW
 @given(seed=st.integers(0, 10_000), keep=st.integers(1, 40), is_public=st.booleans())
 def test_no_confidence_is_above_what_so_many_calls_allow(seed: int, keep: int, is_public: bool) -> None:
     """At most 1 − 0.42/√n, for every key, whatever the arrivals: below 18 calls nothing is sure."""
     whole = trace(SURE[seed % len(SURE)]) if is_public else some_arrivals(seed, calls=40)
-    reading = identify_retries(dropped(whole, keep, seed))
+    reading = identify_retries(random_calls(whole, keep, seed))
 
     assert keep == reading["n_ops"]
     assert max(reading["confidence"].values()) <= 1 - 0.42 / np.sqrt(keep)
-
-
-@functools.cache
-def sure_of(name: str) -> dict[str, float]:
-    """The confidences of the whole of a trace."""
-    found: dict[str, float] = identify_retries(trace(name))["confidence"]
-    return found
-
-
-@FEW
-@given(name=st.sampled_from(SURE), keep=st.integers(5, 100), seed=st.integers(0, 10_000))
-def test_dropping_calls_of_a_client_that_is_read_for_sure_never_raises_a_confidence(
-    name: str, keep: int, seed: int
-) -> None:
-    """Whichever calls are left: no label of the part is surer than that of the whole."""
-    part = identify_retries(dropped(trace(name), keep, seed))["confidence"]
-
-    assert {} == {key: (part[key], sure_of(name)[key]) for key in LABELS if part[key] > sure_of(name)[key]}
 
 
 def test_confidence_falls_with_fewer_calls_on_average() -> None:

@@ -131,7 +131,7 @@ def test_the_recorders_draft_and_say_what_went_wrong(refuted: RunDirectory) -> N
     """After a run: the draft is there; a run without a verdict is a sentence, not a crash."""
     by = recorders(refuted.path.parent.parent, None)
 
-    assert {"incident": ""} == record_all(refuted, by)
+    assert {"history": "", "incident": ""} == record_all(refuted, by)
     assert refuted.incident.is_file()
     refuted.incident.unlink()
     refuted.verdict.unlink()
