@@ -7,6 +7,7 @@ reads of a run.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import sys
@@ -46,7 +47,8 @@ def main() -> int:
         return ENDS[word]
     run = RunDirectory(out / slug / run_id).create()
     began_s = time.time()
-    write_json(run.run_json, {"run_id": run_id, "environment": "local"})
+    started_at = dt.datetime.fromtimestamp(began_s, tz=dt.UTC).isoformat()
+    write_json(run.run_json, {"run_id": run_id, "environment": "local", "started_at": started_at})
     if word == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     deadline = time.monotonic() + (HANGS_AT_MOST_S if word == "hangs" else 0.1)
