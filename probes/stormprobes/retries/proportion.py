@@ -16,7 +16,7 @@ __all__ = ["Proportion", "proportion_of", "roundness"]
 RATIO_TOLERANCE = 0.012
 RANK_COST = 0.15
 DIGIT_COST = 0.8
-UNUSUAL_COST = 2.5
+UNUSUAL_COST = 4.0  # percentages that nobody is known to use: with few waits the likelier reason is chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
