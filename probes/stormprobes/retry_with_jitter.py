@@ -70,8 +70,10 @@ def identify_retries(arrivals: pd.DataFrame) -> dict[str, Any]:
     calls = link(rows)
     budget, breaker = read_budget(calls), read_breaker(calls)
     waits = measure(calls)
-    population = population_of(calls, waits, changes=bool(budget.there or breaker.there))
     obeys = obedience(waits)
+    population = population_of(
+        calls, waits, changes=bool(budget.there or breaker.there), obeys=obeys.honoured is not False
+    )
     backoff = _backoff(calls, waits, obeys) if calls.trust > 0 else UNKNOWN
     attempts = read_attempts(calls, until_s=budget.since_s, waits_are_exact=backoff.is_exact)
     if backoff.last_is_cut:

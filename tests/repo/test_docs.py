@@ -83,6 +83,19 @@ def test_every_fault_is_documented() -> None:
         assert [] == [f for f, info in module.Arguments.model_fields.items() if f"`{info.alias or f}`" not in section]
 
 
+@pytest.mark.parametrize(
+    "page", [*sorted((REFERENCE / "probes").glob("*.md")), ROOT / "docs" / "guides" / "retry-with-jitter.md"], ids=str
+)
+def test_every_page_of_a_probe_has_a_picture_and_says_what_it_cannot_tell(page: Path) -> None:
+    """A picture that is there, and a section on the probe's limits."""
+    text = page.read_text()
+    pictures = re.findall(r"^!\[[^\]]+\]\(([^)]+\.svg)\)$", text, re.MULTILINE)
+
+    assert pictures
+    assert all((page.parent / picture).is_file() for picture in pictures)
+    assert re.search(r"^## What (it|they) cannot tell$", text, re.MULTILINE)
+
+
 def test_every_error_is_documented() -> None:
     """Each error class is on the page about errors, with its exit code, and none uses a verdict's."""
     page = (REFERENCE / "errors.md").read_text()

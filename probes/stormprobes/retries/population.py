@@ -40,15 +40,18 @@ class Population:
     notes: tuple[str, ...]
 
 
-def population_of(calls: Calls, waits: Waits, *, changes: bool) -> Population:
-    """Look for signs of several kinds of client; *changes*: a budget or a breaker explains calls with fewer tries."""
+def population_of(calls: Calls, waits: Waits, *, changes: bool, obeys: bool = True) -> Population:
+    """Look for signs of several kinds of client; *changes*: a budget or a breaker explains calls with fewer tries.
+
+    *obeys*: waits after a Retry-After may be the server's, and say nothing of the client.
+    """
     notes = []
     clashes = float(calls.rows["clash"].mean())
     if clashes > CLASH_SHARE_MAX:
         notes.append(
             f"{clashes:.0%} of the arrivals repeat a try of their own call: ids are used twice, or sources are merged"
         )
-    if _clients_wait_differently(calls, waits):
+    if _clients_wait_differently(calls, waits.where(~(waits.retry_after_s > 0)) if obeys else waits):
         notes.append("clients wait differently, each in its own way: two kinds of client?")
     retried = retried_outcomes(calls)
     table = calls.table[calls.table["last_failed"]]
@@ -82,7 +85,7 @@ def _clients_wait_differently(calls: Calls, waits: Waits) -> bool:
     for number in numbers:
         own = client == number
         for nth in range(1, waits.deepest + 1):
-            here = (waits.nth == nth) & ~(waits.retry_after_s > 0)
+            here = waits.nth == nth
             a, b = waits.wait_s[own & here], waits.wait_s[~own & here]
             if len(a) < CLIENT_WAITS_MIN or len(b) < CLIENT_WAITS_MIN:
                 continue

@@ -16,7 +16,8 @@ __all__ = ["Proportion", "proportion_of", "roundness"]
 RATIO_TOLERANCE = 0.012
 RANK_COST = 0.15
 DIGIT_COST = 0.8
-UNUSUAL_COST = 2.5
+UNUSUAL_COST = 4.0  # percentages that nobody is known to use: with few waits the likelier reason is chance
+LEAST_USUAL_RATIO = min((1 - minus) / (1 + plus) for minus, plus in PROPORTIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ def proportion_of(ratio: float, high_s: float, deepest: int) -> Proportion:
             found.append((rank * RANK_COST + DIGIT_COST * roundness(base) + 2 * error / tolerance, minus, plus))
     if not found:
         half = (1 - ratio) / (1 + ratio)  # the middle, and as much on both sides
-        return Proportion(minus=round(half, 3), plus=round(half, 3), certainty=0.5, log_weight=-UNUSUAL_COST)
+        # Below all that is usual it is hardly told from full jitter whose least waits were not drawn.
+        cost = UNUSUAL_COST + 2.0 * max(0.0, math.log(LEAST_USUAL_RATIO / max(ratio, 1e-6)))
+        return Proportion(minus=round(half, 3), plus=round(half, 3), certainty=0.5, log_weight=-cost)
     found.sort()
     cost, minus, plus = found[0]
     rivals = sum(math.exp(cost - other) for other, _, p in found[1:] if abs((1 + p) / (1 + plus) - 1) > 0.1)

@@ -48,7 +48,7 @@ OVERHEAD_MAX_S = 0.05
 WAIT_MIN_S = 0.004
 WIDTH_MIN_S = 0.0085
 POWER_WIDTH_MIN_S = 0.06  # a U² of less looks like the tail of the overhead
-RATIO_MAX = 0.955  # ±2.3 %
+RATIO_MIN, RATIO_MAX = 0.05, 0.955  # ±90 %, beyond which it is full jitter, and ±2.3 %
 WIDTH_OVERHEADS_MIN = 3.0  # an additive part narrower than so many spreads of the overhead is part of it
 CROWD_SHARE = 0.6
 STALL_MIN_S = 0.02
@@ -260,7 +260,7 @@ def _is_possible(structure: Structure, values: Mapping[str, float], crowd_s: flo
         and values["delay"] > -1.5 * EARLY_S
         and base >= _base_min(structure, values["overhead"])
         and values.get("width", 1.0) >= width_min_s
-        and values.get("ratio", 0.5) <= RATIO_MAX
+        and RATIO_MIN <= values.get("ratio", 0.5) <= RATIO_MAX
         and values.get("cap", base) >= 0.99 * base
     )
 
@@ -323,7 +323,7 @@ def _for_jitter(
     if kind == "none":
         ceiling = middle
     elif kind == "proportional":
-        values["ratio"] = float(np.clip(np.average(low / high, weights=weight * high), 0.05, RATIO_MAX))
+        values["ratio"] = float(np.clip(np.average(low / high, weights=weight * high), RATIO_MIN, RATIO_MAX))
     elif kind == "additive":
         ceiling = np.maximum(low, 1e-3)
         values["width"] = float(

@@ -191,6 +191,23 @@ def test_a_process_that_stalls_is_no_other_client(others_s: float, told: bool) -
     assert told is (reading["detail"]["notes"] == [])
 
 
+def test_a_uniform_that_begins_just_above_nothing_is_full_jitter() -> None:
+    """Draws of U(0, c) of which the least happens to be 2.5 % of c: nobody writes c ± 95 %, and full is sure."""
+    rng = np.random.default_rng(2)
+    even = 0.025 + 0.975 * (np.arange(115) + 0.5) / 115
+    waits_s = np.stack([2.0**nth * rng.permutation(even) for nth in range(3)], axis=1)
+    rows = []
+    for call, of_call in enumerate(waits_s):
+        at = np.concatenate([[0.0], np.cumsum(of_call + 0.0035)]) + 0.05 * call
+        rows += [("c", f"op{call}", nth + 1, t, t + 0.002, "503") for nth, t in enumerate(at)]
+    reading = identify_retries(
+        pd.DataFrame(rows, columns=["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"])
+    )
+
+    assert ("exponential", "full") == (reading["family"], reading["jitter"])
+    assert 0.9 <= reading["confidence"]["jitter"]
+
+
 def test_late_waits_before_one_retry_do_not_stretch_the_rule() -> None:
     """A recorded fleet, U(0, 1 s · 2ⁿ), that was slow to begin: some first waits of up to 1.26 s, all others within
     their ends. The base is 1 s and not the 1.16 s that would let them in."""
