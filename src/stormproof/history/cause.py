@@ -69,7 +69,7 @@ def _moved(series: MeasureSeries, change: Change) -> _Moved | None:
     """How *series* moved in the nights of *change*, both to the same side; None where it did not, or nobody knows."""
     nights = series.values[change.first : change.told + 1]
     before = [value for value in series.values[: change.first] if value is not None][-BASELINE_NIGHTS:]
-    now = [value for value in nights if value is not None]
+    now = [value for value in nights if value is not None][-2:]  # those that showed it; before, chance may have helped
     if len(now) < 2 or len(before) < NIGHTS_MIN // 2:
         return None
     scale = scale_of(series.unit)
