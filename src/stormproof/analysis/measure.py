@@ -134,6 +134,18 @@ def measure(
     )
 
 
+def measure_between_blocks(hypothesis: Hypothesis, seen: Observations) -> Estimate | None:
+    """The claim's number with the noise between stretches of time in its interval: for holding two runs together.
+
+    None for what has no such interval: one detection, one recovery, a count of everything.
+    """
+    if hypothesis.is_relative:
+        return measure(hypothesis, seen)
+    if hypothesis.metric is not Metric.TRAFFIC_SHARE and hypothesis.metric not in BETWEEN_BLOCKS:
+        return None
+    return _of_window(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS)
+
+
 def _beside_control(hypothesis: Hypothesis, seen: Observations, control: str, tail: float) -> Estimate:
     """The claim's zone over the control's, both in the claim's window (docs/adr/0028)."""
     groups = [hypothesis, replace(hypothesis, zone=control)]

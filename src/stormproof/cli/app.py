@@ -8,6 +8,7 @@ import typer
 
 from stormproof import __version__
 from stormproof.cli import (
+    comparing,
     compiling,
     evidencing,
     inspecting,
@@ -60,6 +61,7 @@ app.command("rehearse")(rehearsing.rehearse)
 app.command("abort")(running.abort)
 app.command("analyse")(running.analyse)
 app.command("report")(running.report)
+app.command("compare")(comparing.compare)
 app.command("undo")(undoing.undo)
 app.command("doctor")(inspecting.doctor)
 app.add_typer(laboratory.lab, name="lab")

@@ -30,4 +30,4 @@ class Later:
         return not_yet
 
 
-COMMANDS = tuple(Later(name) for name in ("compare", "gameday"))
+COMMANDS = tuple(Later(name) for name in ("gameday",))

@@ -11,11 +11,12 @@ from typer.core import TyperGroup
 
 from stormproof.cli.bundling import REPORTS, JsonOption
 from stormproof.cli.printing import STYLE, console, print_json, value
-from stormproof.errors import UsageError
+from stormproof.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stormproof.history.drift import TrackDrift
     from stormproof.history.series import Track
     from stormproof.model.verdict import Outcome
 
@@ -75,6 +76,27 @@ def show(
     return 0
 
 
+@history.command("drift")
+def drift(
+    slug: Annotated[str | None, typer.Argument(help="An experiment; without one, all.", show_default=False)] = None,
+    env: EnvOption = None,
+    reports: ReportsOption = REPORTS,
+    url: UrlOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 69 when something moved tonight.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Say what moved on the newest night, whose change it was, and what moved before. Exit 0, unless --strict."""
+    from stormproof.history.document import drift_document
+    from stormproof.history.drift import drift_of
+
+    found = [drift_of(track) for track in _current(_tracks(slug, env, reports, url))]
+    if as_json:
+        print_json(drift_document(found))
+    else:
+        _print_drift(found)
+    return UnavailableError.exit_code if strict and any(one.tonight for one in found) else 0
+
+
 @history.command("import")
 def import_(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Run directories, or folders of them.")],
@@ -113,6 +135,32 @@ def _tracks(slug: str | None, env: str | None, reports: Path, url: str | None) -
             hint=f"there is of: {', '.join(known)}" if known else "stormproof history import reports/",
         )
     return found
+
+
+def _current(found: Sequence[Track]) -> list[Track]:
+    """Of each experiment and place the newest conditions only: what is no longer run does not move."""
+    return list({(one.slug, one.environment, one.variant): one for one in reversed(found)}.values())[::-1]
+
+
+def _print_drift(found: Sequence[TrackDrift]) -> None:
+    from rich.text import Text
+
+    from stormproof.history.wording import notes, shouts
+
+    out, loud = console(), shouts(found)
+    out.print(Text(f"{len(loud)} moved tonight" if loud else "nothing moved tonight", style="bold"))
+    for line in loud:
+        out.print(Text(f"  {line}", style="red"))
+    for one in found:
+        for watched in (*one.claims, *one.measures):
+            for _, said in notes(watched):
+                if said.startswith("Not watched"):
+                    continue
+                out.print(Text(f"{one.track.name}: {watched.name}", style="dim"))
+                out.print(Text(f"  {said}"))
+    missing = max((watched.waiting for one in found for watched in one.claims), default=0)
+    if missing:
+        out.print(Text(f"not everything is watched yet: up to {missing} more nights are needed", style="dim"))
 
 
 def _write_page(html: Path, found: Sequence[Track], last: int, reports: Path, url: str | None) -> None:

@@ -6,7 +6,9 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+from stormproof.history.drift import ClaimDrift, Drift, TrackDrift, drift_of
 from stormproof.history.series import Night, Track, nights
+from stormproof.history.wording import sentence
 
 SCHEMA_VERSION = 1
 
@@ -16,7 +18,69 @@ def history_document(found: Sequence[Track], *, last: int) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "tracks": [_track(one, last) for one in found]}
 
 
+def drift_document(found: Sequence[TrackDrift]) -> dict[str, Any]:
+    """What moved: `tonight` is what is to be shouted, then everything, an experiment at a time."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tonight": [
+            {"slug": one.track.slug, "environment": one.track.environment, "variant": one.track.variant or None}
+            | {"name": name}
+            | _drift(drift)
+            for one in found
+            for name, drift in one.tonight
+        ],
+        "tracks": [
+            {
+                "slug": one.track.slug,
+                "environment": one.track.environment,
+                "variant": one.track.variant or None,
+                "conditions": one.track.conditions,
+                "claims": [_watched(claim) for claim in one.claims],
+                "measures": [_watched(measure) for measure in one.measures],
+            }
+            for one in found
+        ],
+    }
+
+
+def _watched(one: ClaimDrift) -> dict[str, Any]:
+    quarantine = None
+    if one.flaky is not None:
+        quarantine = {
+            "nights": one.flaky.nights,
+            "held": one.flaky.held,
+            "flips": len(one.flaky.flips),
+            "since": one.nights[one.flaky.flips[0]].day.isoformat(),
+        }
+    return {
+        "name": one.name,
+        "changes": [_drift(drift) for drift in one.drifts],
+        "quarantine": quarantine,
+        "out_tonight": one.out_tonight,
+        "nights_missing": one.waiting,
+    }
+
+
+def _drift(one: Drift) -> dict[str, Any]:
+    return {
+        "since": one.since.isoformat(),
+        "told": one.told.isoformat(),
+        "before": one.before,
+        "after": one.after,
+        "unit": one.unit,
+        "z": one.z,
+        "worse": one.worse,
+        "cause": one.cause.kind,
+        "words": one.cause.words,
+        "because": one.cause.because,
+        "workload_version": one.release or None,
+        "quarantined": one.quarantined,
+        "sentence": sentence(one),
+    }
+
+
 def _track(track: Track, last: int) -> dict[str, Any]:
+    drift = {one["name"]: one for one in drift_document([drift_of(track)])["tracks"][0]["claims"]}
     return {
         "slug": track.slug,
         "title": track.title,
@@ -36,7 +100,12 @@ def _track(track: Track, last: int) -> dict[str, Any]:
             for run in track.runs[-last:]
         ],
         "claims": [
-            {"claim": claim, "nights": [_night(one) for one in nights(track.runs, claim)[-last:]]}
+            {
+                "claim": claim,
+                "nights": [_night(one) for one in nights(track.runs, claim)[-last:]],
+                "changes": drift[claim]["changes"],
+                "quarantine": drift[claim]["quarantine"],
+            }
             for claim in track.claims
         ],
     }

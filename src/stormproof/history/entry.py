@@ -13,6 +13,7 @@ import orjson
 
 from stormproof.errors import InputError, RunDirectoryError
 from stormproof.evidence.canonical import canonical_json, sha256
+from stormproof.history.measure import Measure, measures_of
 from stormproof.model.verdict import Finding, Outcome, Verdict
 from stormproof.record.layout import RunDirectory
 from stormproof.spec.document import read_document
@@ -62,6 +63,7 @@ class RunEntry:
     verdict_sha256: str
     directory: str
     findings: tuple[FindingEntry, ...]
+    measures: tuple[Measure, ...] = ()
 
 
 def entry_of(path: Path) -> RunEntry:
@@ -92,6 +94,7 @@ def entry_of(path: Path) -> RunEntry:
         verdict_sha256=_digest(verdict),
         directory=f"{_text(verdict.slug)}/{_text(path.resolve().name)}",
         findings=tuple(_finding(one) for one in verdict.findings),
+        measures=measures_of(folder, verdict),
     )
 
 

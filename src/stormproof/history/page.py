@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stormproof.history.series import Night, Track, finding_on, nights
+from stormproof.history.drift import ClaimDrift, Drift, TrackDrift, drift_of
+from stormproof.history.series import Track, finding_on
 from stormproof.history.trend_chart import Mark, trend_charts
+from stormproof.history.wording import notes, sentence, tone
 from stormproof.report.chart import Chart
 from stormproof.report.notation import clean, day, quantity
 from stormproof.report.page import OUTCOME_MARK
@@ -56,42 +58,59 @@ class TrackView:
     claims: tuple[ClaimView, ...]
     rows: tuple[RunRow, ...]
     rows_left_out: int
+    measures: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # name, and what is said of it
+    quarantined: tuple[str, ...]
     superseded: bool  # a newer track of the same name has other conditions
 
 
 def render_trends(found: Sequence[Track], *, last: int, made_of: str) -> str:
     """*found* as HTML, the last *last* nights of each; *made_of* says which database. Every text is escaped."""
     seen: set[tuple[str, str, str]] = set()
-    views = []
+    views, loud = [], []
     for number, track in enumerate(found):
-        name = (track.slug, track.environment, track.variant)
-        views.append(_view(number, track, last, superseded=name in seen))
+        name, drift = (track.slug, track.environment, track.variant), drift_of(track)
+        views.append(_view(number, drift, last, superseded=name in seen))
+        if name not in seen:
+            loud += [(number, track.name, moved, tone(one), sentence(one)) for moved, one in drift.tonight]
         seen.add(name)
-    return render("trends.html.j2", views=views, last=last, made_of=made_of)
+    return render("trends.html.j2", views=views, loud=loud, last=last, made_of=made_of)
 
 
-def _view(number: int, track: Track, last: int, *, superseded: bool) -> TrackView:
+def _view(number: int, drift: TrackDrift, last: int, *, superseded: bool) -> TrackView:
+    track = drift.track
     newest = track.runs[-1]
     return TrackView(
         number=number,
         track=track,
         outcome=newest.verdict,
         since=f"{len(track.runs)} run{'s' if len(track.runs) > 1 else ''} since {day(track.runs[0].started_at)}",
-        claims=tuple(
-            _claim(claim, nights(track.runs, claim)[-last:], number=f"{number}-{place}")
-            for place, claim in enumerate(track.claims)
-        ),
+        claims=tuple(_claim(claim, last, number=f"{number}-{place}") for place, claim in enumerate(drift.claims)),
         rows=tuple(_row(track, place) for place in range(len(track.runs) - 1, -1, -1)[:ROWS_MAX]),
         rows_left_out=max(0, len(track.runs) - ROWS_MAX),
+        measures=tuple((clean(one.name), tuple(notes(one))) for one in drift.measures if one.drifts or one.out_tonight),
+        quarantined=tuple(clean(one.name) for one in drift.claims if one.flaky),
         superseded=superseded,
     )
 
 
-def _claim(claim: str, found: Sequence[Night], *, number: str, marks: Sequence[Mark] = ()) -> ClaimView:
-    charts = trend_charts(claim, found, number=number, marks=marks)
+def _claim(drift: ClaimDrift, last: int, *, number: str) -> ClaimView:
+    found = drift.nights[-last:]
+    shift = len(drift.nights) - len(found)
+    marks = [
+        Mark(place=one.first - shift, css=one.cause.kind, text=_short(one))
+        for one in drift.drifts
+        if one.first >= shift
+    ]
+    charts = trend_charts(drift.name, found, number=number, marks=marks)
     words = [f"{night.day:%d %b}: {night.finding.found}" for night in found if night.finding and night.finding.found]
     without = "" if charts else ("; ".join(words[-ROWS_MAX:]) or "no night has a number of it")
-    return ClaimView(claim=clean(claim), charts=charts, without=clean(without))
+    return ClaimView(claim=clean(drift.name), charts=charts, without=clean(without), notes=tuple(notes(drift)))
+
+
+def _short(one: Drift) -> str:
+    """A change in a few words, for the picture."""
+    change = "" if one.unit == "share" or not one.change else f" {one.change:+.0%}".replace("-", "−")
+    return f"{one.cause.kind}{change}"
 
 
 def _row(track: Track, place: int) -> RunRow:

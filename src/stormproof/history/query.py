@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, select
 
 from stormproof.history.database import database_url, opened
 from stormproof.history.entry import FindingEntry, RunEntry
-from stormproof.history.schema import findings, runs
+from stormproof.history.measure import Measure
+from stormproof.history.schema import findings, measures, runs
 from stormproof.model.verdict import Outcome
 
 
@@ -31,23 +32,37 @@ def read_runs(engine: Engine, *, slug: str | None = None, environment: str | Non
         wanted = wanted.where(runs.c.slug == slug)
     if environment is not None:
         wanted = wanted.where(runs.c.environment == environment)
-    chosen = select(findings).join(runs, runs.c.run_id == findings.c.run_id)
-    if wanted.whereclause is not None:
-        chosen = chosen.where(wanted.whereclause)
     with engine.connect() as connection:
-        told: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in connection.execute(chosen).mappings():
-            told[row["run_id"]].append(dict(row))
-        found = [_run(dict(row), told[row["run_id"]]) for row in connection.execute(wanted).mappings()]
+        told, measured = (_by_run(connection, table, wanted.whereclause) for table in (findings, measures))
+        rows = [dict(row) for row in connection.execute(wanted).mappings()]
+    found = [_run(row, told[row["run_id"]], measured[row["run_id"]]) for row in rows]
     # Collations differ between databases, Python's order does not.
     return sorted(found, key=lambda one: (one.started_at, one.run_id))
 
 
-def _run(row: Mapping[str, Any], told: Sequence[Mapping[str, Any]]) -> RunEntry:
-    fields = dict(row)
+def _by_run(connection: Connection, table: Table, where: ColumnElement[bool] | None) -> dict[str, list[dict[str, Any]]]:
+    """The rows of *table* that belong to the runs that *where* chooses, by run."""
+    chosen = select(table).join(runs, runs.c.run_id == table.c.run_id)
+    if where is not None:
+        chosen = chosen.where(where)
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(chosen).mappings():
+        found[row["run_id"]].append(dict(row))
+    return found
+
+
+def _run(fields: dict[str, Any], told: Sequence[Mapping[str, Any]], measured: Sequence[Mapping[str, Any]]) -> RunEntry:
     fields["verdict"] = Outcome(fields["verdict"])
     fields["reasons"] = tuple(str(one) for one in orjson.loads(fields["reasons"]))
-    return RunEntry(**fields, findings=tuple(_finding(one) for one in sorted(told, key=lambda one: one["position"])))
+    return RunEntry(
+        **fields,
+        findings=tuple(_finding(one) for one in sorted(told, key=lambda one: one["position"])),
+        measures=tuple(_measure(one) for one in sorted(measured, key=lambda one: (one["kind"], one["name"]))),
+    )
+
+
+def _measure(row: Mapping[str, Any]) -> Measure:
+    return Measure(**{name: value for name, value in row.items() if name != "run_id"})
 
 
 def _finding(row: Mapping[str, Any]) -> FindingEntry:

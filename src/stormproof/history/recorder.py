@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from stormproof.errors import RunDirectoryError
 from stormproof.history.database import database_url, opened
 from stormproof.history.entry import RunEntry, entry_of
-from stormproof.history.schema import findings, runs
+from stormproof.history.schema import findings, measures, runs
 
 ADDED, KNOWN, CHANGED = "added", "known", "changed"
 
@@ -68,10 +68,10 @@ def _keep(connection: Connection, entry: RunEntry) -> str:
     if known == entry.verdict_sha256:
         return KNOWN
     if known is not None:
-        connection.execute(delete(findings).where(findings.c.run_id == entry.run_id))
-        connection.execute(delete(runs).where(runs.c.run_id == entry.run_id))
+        for table in (findings, measures, runs):
+            connection.execute(delete(table).where(table.c.run_id == entry.run_id))
     row: dict[str, Any] = asdict(entry)
-    told = row.pop("findings")
+    told, measured = row.pop("findings"), row.pop("measures")
     row |= {"verdict": str(entry.verdict), "reasons": orjson.dumps(list(entry.reasons)).decode()}
     connection.execute(insert(runs).values(row))
     numbered = [
@@ -80,4 +80,6 @@ def _keep(connection: Connection, entry: RunEntry) -> str:
     ]
     if numbered:
         connection.execute(insert(findings), numbered)
+    if measured:
+        connection.execute(insert(measures), [one | {"run_id": entry.run_id} for one in measured])
     return ADDED if known is None else CHANGED

@@ -56,3 +56,13 @@ findings = Table(
     Column("reason", Text, nullable=False),
     Column("found", Text),  # of a claim about a word
 )
+
+measures = Table(
+    "measure",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),  # fault | load | generator
+    Column("name", Text, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("unit", Text, nullable=False),
+)

@@ -29,7 +29,7 @@ class Track:
     @property
     def name(self) -> str:
         """What it is called where there are several."""
-        return " ".join(part for part in (self.slug, f"({self.environment}", f"{self.variant})") if part.strip("()"))
+        return f"{self.slug} ({', '.join(part for part in (self.environment, self.variant) if part)})"
 
     @property
     def claims(self) -> tuple[str, ...]:

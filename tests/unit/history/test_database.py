@@ -7,23 +7,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from stormproof.errors import InputError, UnavailableError, UsageError
 from stormproof.history import record_run
-from stormproof.history.database import database_url, opened, shown
+from stormproof.history.database import MIGRATIONS, database_url, opened, shown
 from stormproof.history.document import history_document
 from stormproof.history.entry import RunEntry
+from stormproof.history.measure import Measure
 from stormproof.history.query import read_history, read_runs
 from stormproof.history.recorder import keep
-from stormproof.history.schema import metadata
+from stormproof.history.schema import metadata, runs
 from stormproof.history.series import tracks
 from stormproof.model.verdict import Outcome
 from support.evidence_runs import SAMPLE
@@ -62,9 +66,15 @@ def written(url: str, runs: list[RunEntry]) -> list[str]:
         return [keep(engine, one) for one in runs]
 
 
+MEASURED = Measure(kind="fault", name="1-az-loss: in force", value=20.000000000000004, unit="s")
 # Texts and numbers on which databases are known to disagree: case, collation, NUL, long mantissas, large counts.
 AWKWARD = [
-    run(0, [finding(), finding(AVAILABILITY, Outcome.REFUTED, estimate=0.1 + 0.2)], slug="Zeta"),
+    run(
+        0,
+        [finding(), finding(AVAILABILITY, Outcome.REFUTED, estimate=0.1 + 0.2)],
+        slug="Zeta",
+        measures=(MEASURED, replace(MEASURED, kind="load", value=1 / 3)),
+    ),
     run(1, [finding(estimate=1e-300, low=None, high=None, n=2**40)], slug="alpha", title="ÄÖ 日本 \\ % _ 'x' \"y\""),
     run(1, [], slug="alpha", hour=1, verdict=Outcome.INVALID, variant="", reasons=("fault felt: nobody", "é")),
     run(2, [finding("retry jitter in {full, equal}", estimate=None, found="full", unit="word")], slug="a_b"),
@@ -111,6 +121,25 @@ def test_migrations_lead_to_the_tables_of_the_code(url: str) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
 
         assert [] == compare_metadata(context, metadata)
+
+
+def test_an_old_database_is_brought_up_to_date(url: str, tmp_path: Path) -> None:
+    """What revision 0001 kept is still there; imported again, a run gets what it lacked, and is no second run."""
+    old = run(0, [finding()])
+    engine = create_engine(database_url(Path(), url))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", MIGRATIONS)
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        row = {c.name: getattr(old, c.name) for c in runs.c if c.name not in {"verdict", "reasons"}}
+        connection.execute(insert(runs).values(**row, verdict="held", reasons='["All claims held."]'))
+    engine.dispose()
+
+    assert [replace(old, findings=(), verdict_sha256="")] == read_history(tmp_path, url=url)
+    assert ["changed"] == written(url, [replace(old, measures=(MEASURED,))])
+    assert [replace(old, measures=(MEASURED,))] == read_history(tmp_path, url=url)
 
 
 def test_a_newer_database_is_refused(url: str) -> None:
