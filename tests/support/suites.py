@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stormproof.record.layout import RunDirectory
@@ -76,16 +77,28 @@ def drive(reports: Path, state_dir: Path, *, kill_at: int = 0) -> tuple[int, str
 
     Returns its exit code (-9: killed) and the number of events that it saw, as text, where it lived to say so.
     """
-    done = subprocess.run(
+    with driving(reports, state_dir, kill_at=kill_at) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode in (0, -9), err
+    return process.returncode, out.strip()
+
+
+@contextlib.contextmanager
+def driving(reports: Path, state_dir: Path, *, kill_at: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """The process of `drive`, going on; killed if it is still there after."""
+    process = subprocess.Popen(
         [sys.executable, str(DRIVER), str(reports), str(kill_at)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
         env=environment({"STORMPROOF_STATE_DIR": str(state_dir), "PYTHONPATH": str(DRIVER.parents[1])}),
-        check=False,
     )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode, done.stdout.strip()
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=30)
 
 
 def drive_here(reports: Path) -> None:
