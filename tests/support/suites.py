@@ -40,8 +40,8 @@ def begin(reports: Path, titles: Mapping[str, str], **changes: object) -> tuple[
         spec.write_text(f'title: "{title}"\n')
         items.append(Item(entry=entry(slug, spec=str(spec), spec_sha256=digest_of(spec), title=title)))
     fields: dict[str, object] = {
-        "suite_id": SUITE_ID, "environment": "local", "source": "experiments", "command": "stormproof suite x",
-        "started_at": "2026-11-27T03:00:00.000+00:00", "items": items,
+        "suite_id": SUITE_ID, "environment": "local", "env": "local", "source": "experiments",
+        "command": "stormproof suite x", "started_at": "2026-11-27T03:00:00.000+00:00", "items": items,
     }  # fmt: skip
     state = SuiteState(**{**fields, **changes})  # type: ignore[arg-type]
     folder = SuiteDirectory(reports / FOLDER / state.suite_id)
