@@ -18,7 +18,7 @@ from stormproof.faults.ledger import Ledger
 from stormproof.faults.mirror import CLAIM_S, Mirror
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
-from stormproof.run.lease import environment_lease, refuse_if_open
+from stormproof.run.lease import SUITE, environment_lease, refuse_if_open
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
 from support.command import ROOT, stormproof
@@ -191,6 +191,25 @@ def test_one_run_at_a_time_whichever_machine(
     with environment_lease(environment, run=tmp_path / "run-8", duration_s_max=600):
         held = json.loads(bucket.get_object(Bucket=BUCKET, Key="stormproof/staging/lease.json")["Body"].read())
     assert held["run"] == "run-8"
+
+
+def test_one_suite_at_a_time_whichever_machine(
+    estate: Estate, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A suite's lease keeps out the suites of other machines, and not its own runs."""
+    environment = _environment(estate, tmp_path / "environments", estate.url)
+    with (
+        environment_lease(environment, run=Path("night-1"), duration_s_max=600, name=SUITE),
+        environment_lease(environment, run=tmp_path / "run-1", duration_s_max=600),
+        monkeypatch.context() as elsewhere,
+    ):
+        elsewhere.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "elsewhere"))
+        with (
+            pytest.raises(UnavailableError, match=r"a run is going on \(night-1 of "),
+            environment_lease(environment, run=Path("night-2"), duration_s_max=600, name=SUITE),
+        ):
+            raise AssertionError("two suites at once")
+    assert bucket.list_objects_v2(Bucket=BUCKET).get("KeyCount") == 0
 
 
 def test_a_bucket_without_versions_is_refused(estate: Estate, bucket: Any, tmp_path: Path) -> None:

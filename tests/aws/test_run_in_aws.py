@@ -76,6 +76,21 @@ def test_the_shipped_experiment_runs_unchanged(lab: RunningLab, file: Path, tmp_
     assert differences(before, snapshot(lab.environment)) == []
 
 
+@pytest.mark.slow
+def test_a_suite_runs_in_an_account(lab: RunningLab, file: Path, tmp_path: Path) -> None:
+    """By the path of the environment's file: each run there, the state and the lease under the environment's name."""
+    done = stormproof(
+        "suite", ROOT / "experiments", "--only", "az-loss", "--env", file, "--out", tmp_path / "runs", "--json",
+        STEADY, FAULT, RECOVERY, LOAD, **_variables(tmp_path),
+    )  # fmt: skip
+
+    document = done.document
+    assert document["environment"] == "staging"
+    assert document["experiments"][0]["verdict"] in ("held", "inconclusive", "refuted"), done.err
+    assert (tmp_path / "state/suites/staging.lease").is_file()
+    lab.wait_until_whole()
+
+
 def test_an_alarm_that_fires_ends_the_run(lab: RunningLab, file: Path, tmp_path: Path) -> None:
     """The environment's guard, which no spec names: the run is aborted, and what was broken is brought back."""
     before = snapshot(lab.environment)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stormproof.record.layout import RunDirectory
@@ -39,8 +40,8 @@ def begin(reports: Path, titles: Mapping[str, str], **changes: object) -> tuple[
         spec.write_text(f'title: "{title}"\n')
         items.append(Item(entry=entry(slug, spec=str(spec), spec_sha256=digest_of(spec), title=title)))
     fields: dict[str, object] = {
-        "suite_id": SUITE_ID, "environment": "local", "source": "experiments", "command": "stormproof suite x",
-        "started_at": "2026-11-27T03:00:00.000+00:00", "items": items,
+        "suite_id": SUITE_ID, "environment": "local", "env": "local", "source": "experiments",
+        "command": "stormproof suite x", "started_at": "2026-11-27T03:00:00.000+00:00", "items": items,
     }  # fmt: skip
     state = SuiteState(**{**fields, **changes})  # type: ignore[arg-type]
     folder = SuiteDirectory(reports / FOLDER / state.suite_id)
@@ -76,16 +77,28 @@ def drive(reports: Path, state_dir: Path, *, kill_at: int = 0) -> tuple[int, str
 
     Returns its exit code (-9: killed) and the number of events that it saw, as text, where it lived to say so.
     """
-    done = subprocess.run(
+    with driving(reports, state_dir, kill_at=kill_at) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode in (0, -9), err
+    return process.returncode, out.strip()
+
+
+@contextlib.contextmanager
+def driving(reports: Path, state_dir: Path, *, kill_at: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """The process of `drive`, going on; killed if it is still there after."""
+    process = subprocess.Popen(
         [sys.executable, str(DRIVER), str(reports), str(kill_at)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
         env=environment({"STORMPROOF_STATE_DIR": str(state_dir), "PYTHONPATH": str(DRIVER.parents[1])}),
-        check=False,
     )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode, done.stdout.strip()
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=30)
 
 
 def drive_here(reports: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,8 @@ import typer
 from stormproof.cli.environments import (
     await_whole,
     find_environment,
+    is_path,
     planning_environment,
-    refuse_aws,
     running_lab,
     runs_folder,
     writable_folder,
@@ -26,6 +27,7 @@ from stormproof.cli.running import EnvOption, JsonOption, OutOption
 from stormproof.errors import GuardrailError, StormproofError, UsageError
 
 if TYPE_CHECKING:
+    from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
     from stormproof.run.progress import Progress
     from stormproof.spec.environment_file import EnvironmentFile
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from stormproof.suite.settings import NotifyFields, SuiteSettings
     from stormproof.suite.state import SuiteDirectory, SuiteState
 
+END_WITHIN_S = 600.0  # what a suite's lease in a bucket has beyond twice what its runs should take
 Names = list[str] | None
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of experiments.", show_default=False)]
 OnlyOption = Annotated[Names, typer.Option("--only", metavar="SLUG", help="Only this one, and others so named.")]
@@ -142,6 +145,7 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
     from stormproof.suite.night import Night
     from stormproof.suite.state import FOLDER, SuiteDirectory, read_state, write_state
     from stormproof.suite.tell import tell
+    from stormproof.suite.trend import write_trends
     from stormproof.suite.write import finish, write_pages
 
     by = recorders(given.reports, load_settings(None))
@@ -149,7 +153,10 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
     state = _unfinished(given) if resume else _begun(given)
     there = SuiteDirectory(given.reports / FOLDER / state.suite_id)
     # A run that a killed suite left behind holds its lease until it has undone.
-    with suite_lease(given.env, suite_id=state.suite_id, within_s=UNDO_WITHIN_S if resume else 0.0) as lease:
+    with (
+        suite_lease(state.environment, suite_id=state.suite_id, within_s=UNDO_WITHIN_S if resume else 0.0) as lease,
+        _lease_of_all_machines(state),
+    ):
         if resume:
             state = _again(read_state(there), given)
         elif (lab := running_lab()) is not None:
@@ -158,11 +165,29 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
         progress.say(f"suite    {there.path}")
         Night(state=state, folder=there, reports=given.reports, lease=lease, recorders=by, say=progress.say).play()
         with Interrupts():  # it is over: a signal now may not cost it its pages
+            if problem := write_trends(there, state):
+                progress.say(f"NO TRENDS {problem}")
             write_pages(there, state)
             for who, problem in tell(there, state, notify, reports=given.reports).items():
                 progress.say(f"NOT TOLD {who}: {problem}" if problem else f"told     {who}")
             finish(there, state)
     return there, state
+
+
+@contextlib.contextmanager
+def _lease_of_all_machines(state: SuiteState) -> Iterator[None]:
+    """Hold the environment in the bucket that keeps its ledger, where there is one; refuse what is broken there."""
+    from stormproof.run.lease import SUITE, environment_lease, refuse_if_open
+
+    file = find_environment(state.env, spec=Path(state.items[0].entry.spec), lab_overrides={})
+    if file.cloud is None:
+        yield
+        return
+    environment = planning_environment(file)
+    longest_s = 2 * sum(item.entry.expected_s for item in state.items) + END_WITHIN_S
+    with environment_lease(environment, run=Path(state.suite_id), duration_s_max=longest_s, name=SUITE):
+        refuse_if_open(environment)
+        yield
 
 
 def _begun(given: Given) -> SuiteState:
@@ -176,11 +201,12 @@ def _begun(given: Given) -> SuiteState:
     slugs = sorted(specs)
     check_names(given.settings, slugs)
     left_out = not_chosen(_tags(specs), only=given.only, skip=given.skip, tag=given.tag)
-    entries = []
+    entries: list[Entry] = []
+    places: dict[str, Environment] = {}
     for slug in (one for one in slugs if one not in left_out):
         settings = settings_of(slug, given.settings, given.set_, slugs)
         try:
-            entries.append(_entry(specs[slug], settings, given.env))
+            entries.append(_entry(specs[slug], settings, given.env, places))
         except StormproofError as error:
             error.message = f"{slug}: {error.message}"
             raise
@@ -188,8 +214,9 @@ def _begun(given: Given) -> SuiteState:
         raise UsageError(f"no experiment of {given.folder} is left by --only, --skip and --tag together")
     now = dt.datetime.now(dt.UTC)
     return SuiteState(
-        suite_id=new_suite_id(given.env, now=now),
-        environment=given.env,
+        suite_id=new_suite_id(_name(given.env), now=now),
+        environment=_name(given.env),
+        env=given.env,
         source=str(given.folder),
         command=shlex.join(["stormproof", *(hidden(one) for one in sys.argv[1:])]),
         started_at=now.isoformat(timespec="milliseconds"),
@@ -214,32 +241,42 @@ def _tags(specs: Mapping[str, Path]) -> dict[str, list[str]]:
     return found
 
 
-def _entry(spec: Path, settings: Sequence[str], env: str) -> Entry:
+def _name(env: str) -> str:
+    return Path(env).stem if is_path(env) else env
+
+
+def _entry(spec: Path, settings: Sequence[str], env: str, places: dict[str, Environment]) -> Entry:
+    """The experiment in *spec* as part of a suite; *places* are the environments found so far, by file and variant."""
     from stormproof.faults import catalogue
     from stormproof.plan.resolve import resolve_faults
     from stormproof.run.preflight import preflight
+    from stormproof.run.stopping import guarded
     from stormproof.spec.loader import load_experiment
     from stormproof.spec.override import split_overrides
     from stormproof.suite.entry import entry_of
 
     overrides = split_overrides(settings)
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
-    refuse_aws(file, "suite")
     if file.guardrails.confirm:
         raise GuardrailError(
             f"environment {env!r} wants a person to type a phrase before each run; a suite has nobody to type it",
             hint="an environment file for the nights, reviewed, with other guardrails in the place of `confirm`",
         )
     experiment = load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
-    environment = planning_environment(file, say=False)
+    place = f"{file.path}:{file.variant}"
+    environment = places.get(place) or planning_environment(file, say=False)
+    places[place] = environment
+    experiment = replace(experiment, stop_when=guarded(experiment.stop_when, environment))
     resolved = resolve_faults(experiment, environment)
     preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))
-    workload = _workload(file, experiment, variant_asked="variant" in overrides.lab)
+    workload = _workload(file, environment, experiment, variant_asked="variant" in overrides.lab)
     return entry_of(experiment, resolved, settings=settings, workload=workload)
 
 
-def _workload(file: EnvironmentFile, experiment: Experiment, *, variant_asked: bool) -> str:
-    """What the run's load will go to: the lab that is up, if the run will use it; else one of its own."""
+def _workload(file: EnvironmentFile, environment: Environment, experiment: Experiment, *, variant_asked: bool) -> str:
+    """What the run's load will go to: of a lab the one that is up, if the run will use it, else one of its own."""
+    if file.cloud is not None:
+        return environment.base_url
     lab = running_lab()
     if lab is not None and (not variant_asked or lab.variant == file.variant):
         return lab.base_url
@@ -253,7 +290,7 @@ def _unfinished(given: Given) -> SuiteState:
     for option, values in (("--only", given.only), ("--skip", given.skip), ("--tag", given.tag), ("--set", given.set_)):
         if values:
             raise UsageError(f"{option}: a suite that is resumed is what it was", hint="leave it out, or begin anew")
-    left = [one for one in suites(given.reports, given.env) if not is_finished(one)]
+    left = [one for one in suites(given.reports, _name(given.env)) if not is_finished(one)]
     if not left:
         raise UsageError(f"--resume: no suite of {given.env!r} under {given.reports} was cut off")
     return left[-1]

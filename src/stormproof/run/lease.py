@@ -20,6 +20,7 @@ from stormproof.model.environment import Environment
 from stormproof.record.state import machine_id
 
 NAME = "lease.json"
+SUITE = "suite-lease.json"  # held beside it by a suite, whose runs take the other one, one after the other
 
 
 def refuse_if_open(environment: Environment) -> None:
@@ -39,7 +40,9 @@ def refuse_if_open(environment: Environment) -> None:
 
 
 @contextlib.contextmanager
-def environment_lease(environment: Environment, *, run: Path, duration_s_max: float) -> Iterator[None]:
+def environment_lease(
+    environment: Environment, *, run: Path, duration_s_max: float, name: str = NAME
+) -> Iterator[None]:
     """Hold *environment* for one run; `UnavailableError` when a run holds it, here or on another machine.
 
     Where there is no bucket nothing is held. One whose end has passed, or that this machine's own dead run has left,
@@ -57,25 +60,25 @@ def environment_lease(environment: Environment, *, run: Path, duration_s_max: fl
         "duration_s": duration_s_max,
     }
     with told("taking the environment's lease"):
-        _take(mirror, ours, environment)
+        _take(mirror, ours, environment, name)
     try:
         yield
     finally:
         with contextlib.suppress(UnavailableError), told("giving the environment's lease back"):
-            found = mirror.read(NAME)  # it ends by itself; nobody's run is to fail because this fails
+            found = mirror.read(name)  # it ends by itself; nobody's run is to fail because this fails
             if found is not None and found[0].document == ours:
                 mirror.delete(found[0].key)
 
 
-def _take(mirror: Mirror, ours: Mapping[str, Any], environment: Environment) -> None:
-    found = mirror.read(NAME)
+def _take(mirror: Mirror, ours: Mapping[str, Any], environment: Environment, name: str) -> None:
+    found = mirror.read(name)
     if found is not None:
         lease, age_s = found
         left_s = float(lease.document["duration_s"]) - age_s
         if left_s > 0 and lease.document.get("machine") != ours["machine"]:
             raise _held(environment, lease.document, f"for {left_s:.0f} s more at most")
-    if not mirror.put_if(NAME, ours, etag=found[0].etag if found else None):
-        other = mirror.read(NAME)
+    if not mirror.put_if(name, ours, etag=found[0].etag if found else None):
+        other = mirror.read(name)
         raise _held(environment, other[0].document if other else {}, "it has just begun")
 
 

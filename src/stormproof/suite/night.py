@@ -177,7 +177,7 @@ class Night:
             start(
                 entry,
                 attempt,
-                environment=self.state.environment,
+                environment=self.state.env,
                 reports=self.reports,
                 logs=self.folder.logs,
                 lease=self.lease,

@@ -99,6 +99,7 @@ class SuitePage:
     items: tuple[ItemRow, ...]  # the worst first
     not_chosen: tuple[tuple[str, str], ...]
     drawing: Drawing | None
+    trends_href: str  # "" where there is no page of trends
     command: str
 
     @property
@@ -127,6 +128,7 @@ def assemble(folder: SuiteDirectory, state: SuiteState, earlier: Sequence[SuiteS
         items=tuple(rows),
         not_chosen=tuple((clean(slug), clean(why)) for slug, why in sorted(state.not_chosen.items())),
         drawing=draw(state),
+        trends_href=_href(folder, folder.trends),
         command=clean(state.command, limit=2000),
     )
 

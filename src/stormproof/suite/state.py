@@ -72,6 +72,7 @@ class SuiteState:
 
     suite_id: str
     environment: str
+    env: str  # as it was asked for: a name, or the path of a file
     source: str  # the folder of experiments
     command: str
     started_at: str
@@ -106,6 +107,11 @@ class SuiteDirectory:
     def summary(self) -> Path:
         """The page for people."""
         return self.path / "summary.html"
+
+    @property
+    def trends(self) -> Path:
+        """The nights before, as pictures."""
+        return self.path / "trends.html"
 
     @property
     def junit(self) -> Path:

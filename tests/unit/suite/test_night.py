@@ -17,7 +17,7 @@ from stormproof.suite.lease import suite_lease
 from stormproof.suite.outcome import outcome_of, standing
 from stormproof.suite.state import read_state
 from support.command import wait_for
-from support.suites import begin, check_nothing_lost_or_twice, drive, outcomes, play
+from support.suites import begin, check_nothing_lost_or_twice, drive, driving, outcomes, play
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -88,11 +88,7 @@ def test_a_signal_ends_the_run_politely(tmp_path: Path) -> None:
     assert {"a": ["held"], "b": [], "c": []} == outcomes(state)
     assert (4, "SIGTERM received") == (outcome_of(state).exit_code, state.stopped)
     assert "aborted" in next((tmp_path / "reports" / "b").glob("2*/verdict.json")).read_text()
-    Path(state.items[1].entry.spec).write_text('title: "held"\n')
-
-    again = read_state(folder)
-    again.ended_at = None
-    assert {"a": ["held"], "b": ["held"], "c": ["held"]} == outcomes(play(folder, again))
+    assert {"a": ["held"], "b": ["held"], "c": ["held"]} == outcomes(play(folder, read_state(folder)))
 
 
 def test_what_is_not_undone_ends_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +141,21 @@ def test_two_suites_in_one_environment_do_not_meet(tmp_path: Path) -> None:
             pass
     with suite_lease("local", suite_id="fourth"):
         pass
+
+
+def test_a_kill_under_a_run_interrupts_it(tmp_path: Path) -> None:
+    """Its run is told to end and records itself; the resumed suite keeps it, counts it for nothing, runs another."""
+    reports = tmp_path / "reports"
+    folder, _ = begin(reports, {"a": "hangs", "b": "held"})
+
+    with driving(reports, tmp_path / "state") as suite:
+        wait_for("a run to hang", lambda: list(reports.glob("a/2*/run.json")), within_s=60)
+        suite.kill()
+        suite.wait(timeout=30)
+    drive(reports, tmp_path / "state")
+
+    check_nothing_lost_or_twice(folder, reports, {"a": ["held"], "b": ["held"]})
+    assert ["interrupted", "held"] == [one.outcome for one in read_state(folder).items[0].attempts]
 
 
 TITLES = {"a": "invalid, held", "b": "refuted"}

@@ -39,7 +39,7 @@ def suite(tmp_path: Path) -> tuple[SuiteDirectory, SuiteState]:
         reasons=[EVIL], because=EVIL, **said,
     )  # fmt: skip
     state = SuiteState(
-        suite_id="20261127T030000Z-local-0001", environment="local", source=EVIL, command=EVIL,
+        suite_id="20261127T030000Z-local-0001", environment="local", env="local", source=EVIL, command=EVIL,
         started_at=said["started_at"], not_chosen={EVIL: EVIL},
         items=[
             Item(entry=entry("az-loss"), attempts=[run]),

@@ -112,7 +112,14 @@ def suite_of(at: str, stopped: str = "", **outcomes: str | None) -> SuiteState:
             item.attempts.append(Attempt(run_id=f"{at}-{slug}", run_dir="", started_at=at, outcome=word, exit_code=70))
         items.append(item)
     return SuiteState(
-        suite_id=at, environment="local", source="", command="", started_at=at, items=items, stopped=stopped
+        suite_id=at,
+        environment="local",
+        env="local",
+        source="",
+        command="",
+        started_at=at,
+        items=items,
+        stopped=stopped,
     )
 
 

@@ -76,8 +76,8 @@ def night(reports: Path, day: int, outcome: str, link: str = "") -> tuple[SuiteD
         reasons=["half of it failed"],
     )  # fmt: skip
     state = SuiteState(
-        suite_id=f"202611{day:02d}T030000Z-local-0001", environment="local", source="experiments", command="stormproof",
-        started_at=at, items=[Item(entry=entry("az-loss"), attempts=[attempt])], link=link,
+        suite_id=f"202611{day:02d}T030000Z-local-0001", environment="local", env="local", source="experiments",
+        command="stormproof", started_at=at, items=[Item(entry=entry("az-loss"), attempts=[attempt])], link=link,
     )  # fmt: skip
     folder = SuiteDirectory(reports / "suites" / state.suite_id)
     write_state(folder, state)
