@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stormproof import __version__
-from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, probing, rehearsing, running
+from stormproof.cli import compiling, evidencing, inspecting, laboratory, later, loading, probing, rehearsing, running
 
 app = typer.Typer(
     name="stormproof",
@@ -49,6 +49,7 @@ app.command("report")(running.report)
 app.command("undo")(running.undo)
 app.command("doctor")(inspecting.doctor)
 app.add_typer(laboratory.lab, name="lab")
+app.add_typer(loading.load, name="load")
 app.add_typer(inspecting.faults, name="faults")
 app.add_typer(inspecting.probes, name="probes")
 app.add_typer(probing.probe, name="probe")

@@ -122,7 +122,11 @@ def _run_spec(
             overrides=overrides.as_mapping(),
             out=out,
         )
-        return run_experiment(experiment, environment, plan, asked, progress, guardrails=file.guardrails)
+        return run_experiment(
+            *(experiment, environment, plan, asked, progress),
+            guardrails=file.guardrails,
+            load_workers=file.load_workers,
+        )
 
 
 def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, progress: Progress) -> RunDirectory:

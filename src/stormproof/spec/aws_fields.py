@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from stormproof.spec.fields import GuardrailsFields
+from stormproof.spec.fields import GuardrailsFields, LoadWorkersFields
 
 _ARN = r"^arn:aws[a-z-]*:"
 
@@ -150,4 +150,5 @@ class AwsEnvironmentFields(_Section):
     alarms: AlarmsFields = Field(default_factory=AlarmsFields)
     notify: NotifyFields | None = Field(default=None, description="Whom to tell; a dry run shows that it can.")
     fis: FisFields | None = Field(default=None, description="For `compile --to fis`.")
+    load_workers: LoadWorkersFields | None = Field(default=None, description="Load from other machines.")
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)
