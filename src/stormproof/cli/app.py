@@ -14,6 +14,7 @@ from stormproof.cli import (
     inspecting,
     laboratory,
     later,
+    loading,
     looking_back,
     probing,
     proxying,
@@ -65,6 +66,7 @@ app.command("compare")(comparing.compare)
 app.command("undo")(undoing.undo)
 app.command("doctor")(inspecting.doctor)
 app.add_typer(laboratory.lab, name="lab")
+app.add_typer(loading.load, name="load")
 app.add_typer(inspecting.faults, name="faults")
 app.add_typer(inspecting.probes, name="probes")
 app.add_typer(probing.probe, name="probe")

@@ -128,7 +128,11 @@ def _run_spec(
             out=out,
             run_id=_chosen_run_id(experiment.slug),
         )
-        return run_experiment(experiment, environment, plan, asked, progress, guardrails=file.guardrails)
+        return run_experiment(
+            *(experiment, environment, plan, asked, progress),
+            guardrails=file.guardrails,
+            load_workers=file.load_workers,
+        )
 
 
 def _chosen_run_id(slug: str) -> str | None:

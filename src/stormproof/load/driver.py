@@ -1,34 +1,34 @@
-"""The conductor's side of the load: starts the workers, agrees on an instant, listens, stops, collects.
+"""The conductor's side of the load: starts or awaits the workers, agrees on an instant, listens, stops, collects.
 
 Imports no locust. Not for use inside a gevent process: it converts rows with pyarrow and reads in threads.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import orjson
+from urllib.parse import urlsplit
 
 from stormproof.errors import LoadError
 from stormproof.load import wire
+from stormproof.load.handle import LocalWorker, OnAggregate, WorkerHandle
+from stormproof.load.muster import Muster, identity_of
+from stormproof.load.remote import RemoteWorker
+from stormproof.load.token import read_token
 from stormproof.model.experiment import Load
+from stormproof.model.load_listener import LoadListener
 from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import convert_rows
 
 READY_DEADLINE_S = 60.0  # importing Locust takes a second or two, several times that on a busy machine
 START_AHEAD_S = 0.3  # from the order to the common start: every worker must have read it by then
+START_AHEAD_REMOTE_S = 1.0  # the same over a network
 STOP_GRACE_S = 10.0  # beyond the drain: totals, the last rows
-LOG_LINES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class LoadPlan:
     base_url: str
     duration_s_max: float  # the load ends by itself after this
     seed: int
+    listener: LoadListener | None = None  # where all the workers come from; None: they are started here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,29 +80,37 @@ class LoadDriver:
         run: RunDirectory,
         *,
         env: Mapping[str, str] | None = None,
-        on_aggregate: Callable[[wire.Aggregate], None] | None = None,
+        on_aggregate: OnAggregate | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._plan, self._run = plan, run
         self._env = dict(os.environ if env is None else env)
-        self._env.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # would leave the worker without gevent
-        self._on_aggregate = on_aggregate
-        self._workers: list[_WorkerHandle] = []
+        self._on_aggregate, self._say = on_aggregate, say or (lambda _: None)
+        self._workers: list[WorkerHandle] = []
         self._stopping = False
 
-    def start(self) -> float:
-        """Start the workers; Unix seconds of the common start, a moment ahead. `LoadError` when one cannot."""
+    def start(self, *, interrupted: Callable[[], str | None] = lambda: None) -> float:
+        """Start the workers, or await those of other machines; Unix seconds of the common start, a moment ahead.
+
+        `LoadError` when one cannot, or is missing, or while they are awaited *interrupted* gives a reason to stop.
+        """
         assert not self._workers, "a driver drives one load"
+        listener = self._plan.listener
         try:
-            for worker in range(self._plan.load.workers):
-                self._workers.append(_WorkerHandle(self._config(worker), self._run, self._env, self._on_aggregate))
+            if listener is None:
+                for worker in range(self._plan.load.workers):
+                    self._workers.append(LocalWorker(self._config(worker), self._run, self._env, self._on_aggregate))
+            else:
+                self._muster(listener, interrupted)
             self._wait_ready()
         except BaseException:  # also Ctrl-C: no worker outlives a load that did not start
             self.kill()
             raise
-        # One anchor for all: the monotonic clock is the machine's, so workers need not agree on anything else.
-        start_mono_s, start_s = time.monotonic() + START_AHEAD_S, time.time() + START_AHEAD_S
+        # One anchor for all: the monotonic clock is the machine's, so workers on it need not agree on anything else.
+        ahead_s = START_AHEAD_S if listener is None else START_AHEAD_REMOTE_S
+        start_mono_s, start_s = time.monotonic() + ahead_s, time.time() + ahead_s
         for handle in self._workers:
-            handle.send({"kind": wire.START, "mono_s": start_mono_s, "wall_s": start_s})
+            handle.start(start_mono_s, start_s)
         return start_s
 
     def stop(self, drain_s: float | None = None) -> LoadSummary:
@@ -116,7 +125,7 @@ class LoadDriver:
             handle.send({"kind": wire.STOP, "drain_s": drain_s})
         deadline = time.monotonic() + drain_s + STOP_GRACE_S
         for handle in self._workers:
-            handle.wait_ended(deadline)
+            handle.told.wait_ended(deadline)
         self.kill()
         convert_rows(self._run.samples)
         return LoadSummary(workers=tuple(handle.account() for handle in self._workers))
@@ -134,17 +143,39 @@ class LoadDriver:
     def failure(self) -> str | None:
         """Why a worker died or gave up by itself, with the last lines of its log; None when none did."""
         if self._stopping:
-            return next((handle.told_failure for handle in self._workers if handle.told_failure), None)
+            return next((handle.told.failure for handle in self._workers if handle.told.failure), None)
         return next((reason for handle in self._workers if (reason := handle.failure())), None)
 
     def pids(self) -> list[int]:
-        """The workers' process ids."""
-        return [handle.pid for handle in self._workers]
+        """The process ids of the workers on this machine that we have started."""
+        return [handle.pid for handle in self._workers if isinstance(handle, LocalWorker)]
+
+    def _muster(self, listener: LoadListener, interrupted: Callable[[], str | None]) -> None:
+        """Take in as many workers of other machines as the load has, in the order in which they come."""
+        host = urlsplit(self._plan.base_url).hostname or ""
+        if not listener.is_loopback and (host == "localhost" or host.startswith("127.") or host == "::1"):
+            raise LoadError(
+                f"load workers of other machines would load themselves: the workload is at {self._plan.base_url}",
+                hint="an address of the workload that they can reach, or workers on this machine only",
+            )
+        token, identity = read_token(Path(listener.token_file)), identity_of(Path(self._plan.load.locustfile))
+        with Muster(listener, token, identity) as muster:
+            count = self._plan.load.workers
+            self._say(
+                f"awaiting {count} load worker{'s'[: count != 1]} at {replace(listener, port=muster.port).address}"
+            )
+            deadline = time.monotonic() + listener.join_within_s
+            for worker in range(count):
+                joined = muster.next_worker(deadline, interrupted=interrupted)
+                self._workers.append(
+                    RemoteWorker(self._config(worker), self._run, joined.peer, joined.clock, self._on_aggregate)
+                )
+                self._say(f"joined   load worker {worker} of {joined.peer.host}")
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_DEADLINE_S
         for handle in self._workers:
-            if not handle.wait_ready(deadline):
+            if not handle.told.wait_ready(deadline):
                 late = f"load worker {handle.number} was not ready within {READY_DEADLINE_S:g} s"
                 raise LoadError(handle.failure() or late, hint=f"the whole log: {handle.log_path}")
 
@@ -165,134 +196,3 @@ class LoadDriver:
             # Linux sends the death signal when the *thread* that made the child ends, not the process
             parent_pid=os.getpid() if threading.current_thread() is threading.main_thread() else None,
         )
-
-
-class _WorkerHandle:
-    """One worker process and what it said."""
-
-    def __init__(
-        self,
-        config: wire.WorkerConfig,
-        run: RunDirectory,
-        env: Mapping[str, str],
-        on_aggregate: Callable[[wire.Aggregate], None] | None,
-    ) -> None:
-        self.number = config.worker
-        self.log_path = run.logs / f"load-{config.worker}.log"
-        config_path = run.logs / f"load-{config.worker}.json"
-        config_path.write_bytes(config.to_json())
-        self._on_aggregate = on_aggregate
-        self._ready, self._ended = threading.Event(), threading.Event()
-        self._totals: wire.WorkerTotals | None = None
-        self._seen = {"offered": 0, "sent": 0, "ended": 0}
-        self._seen_per_second: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-        self.told_failure: str | None = None
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
-                [sys.executable, "-m", "stormproof.load.worker", str(config_path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=dict(env),
-                start_new_session=True,  # Ctrl-C is the conductor's; it drains the load in order
-            )
-        self._reader = threading.Thread(target=self._listen, name=f"load-{config.worker}", daemon=True)
-        self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Give an order; a worker that is gone cannot take it, which `failure` tells."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            self._process.stdin.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
-            self._process.stdin.flush()
-
-    def wait_ready(self, deadline_mono_s: float) -> bool:
-        """Whether it is ready to start before the deadline; returns early when it ended instead."""
-        self._ready.wait(max(0.0, deadline_mono_s - time.monotonic()))
-        return self._ready.is_set() and not self._ended.is_set()
-
-    def wait_ended(self, deadline_mono_s: float) -> None:
-        """Wait until it ended and everything it said was read, at most until the deadline."""
-        self._ended.wait(max(0.0, deadline_mono_s - time.monotonic()))
-
-    def kill(self) -> None:
-        """End it, if it still runs, and let go of its pipes."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join(timeout=5.0)
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                if pipe is not None:
-                    pipe.close()
-
-    def alive(self) -> bool:
-        """Whether the process runs and has not given up."""
-        return self._process.poll() is None and self.told_failure is None
-
-    def failure(self) -> str | None:
-        """Why it is of no use any more."""
-        if self.told_failure is not None:
-            return self.told_failure
-        code = self._process.poll()
-        if code is None:
-            return None
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"load worker {self.number} {how}{_tail(self.log_path)}"
-
-    def account(self) -> wire.WorkerTotals:
-        """Its own totals, or what its aggregates told when it died before it could give them."""
-        if self._totals is not None:
-            return self._totals
-        offered, sent = self._seen_per_second
-        return wire.WorkerTotals(
-            worker=self.number,
-            offered=self._seen["offered"],
-            sent=self._seen["sent"],
-            completed=self._seen["ended"],
-            late_share=None,
-            lateness_ms_p50=None,
-            lateness_ms_p99=None,
-            lateness_ms_max=None,
-            cpu_share=None,
-            per_second=[[second, offered[second], sent[second]] for second in sorted(offered | sent)],
-        )
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with contextlib.suppress(orjson.JSONDecodeError):  # a line cut off by kill -9
-                self._take(orjson.loads(line))
-        self._process.wait()
-        self._ended.set()
-        self._ready.set()
-
-    def _take(self, message: dict[str, Any]) -> None:
-        match message["kind"]:
-            case wire.READY:
-                self._ready.set()
-            case wire.AGGREGATE:
-                aggregate = wire.Aggregate.from_message(message)
-                for name in self._seen:
-                    self._seen[name] += getattr(aggregate, name)
-                second = int(aggregate.to_s)
-                self._seen_per_second[0][second] += aggregate.offered
-                self._seen_per_second[1][second] += aggregate.sent
-                if self._on_aggregate is not None:
-                    self._on_aggregate(aggregate)
-            case wire.DONE:
-                self._totals = wire.WorkerTotals(**message["totals"])
-            case wire.FAILED:
-                self.told_failure = message["message"]
-            case unknown:
-                raise AssertionError(f"a worker said {unknown!r}")
-
-
-def _tail(path: Path) -> str:
-    lines = path.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:] if path.exists() else []
-    return "; the last lines of its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""

@@ -2,6 +2,9 @@
 
 To the worker: ``start`` (monotonic and wall instant of the common start), ``stop`` (seconds to drain); the end of
 the stream means that the conductor is gone. From it: ``ready``, ``aggregate`` (ten a second), ``done`` or ``failed``.
+
+With a worker on another machine the same lines go through its recruit (`load.recruit`) as frames of `load.peer`, with
+more around them: ``hello`` (what it is), ``refused`` (why not), ``config``, ``beat`` both ways, ``ended``, ``bye``.
 """
 
 from __future__ import annotations
@@ -24,6 +27,19 @@ DONE = "done"
 FAILED = "failed"
 START = "start"
 STOP = "stop"
+
+HELLO = "hello"  # from the recruit: versions, digest of its locustfile
+REFUSED = "refused"  # to it: the reason
+CONFIG = "config"  # to it: a `WorkerConfig` without paths
+BEAT = "beat"  # to it, and back with its clocks (`load.clock_offset`)
+ENDED = "ended"  # from it: its worker's exit code and the end of its log
+BYE = "bye"  # to it: all was received
+
+BEAT_EVERY_S = 0.2
+# A worker that hears nothing of its conductor for this long stops its load, which is then over within a second.
+SILENCE_OF_CONDUCTOR_S = 0.9
+# A conductor waits longer: the load of a worker that cannot reach it is over by then, whoever is to blame.
+SILENCE_OF_WORKER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +121,11 @@ class WorkerTotals:
     loop_lag_ms_p99: float | None = None
     loop_lag_ms_max: float | None = None
     loop_per_second: list[list[float]] | None = None  # [Unix second, ticks, of them late, longest lag ms, CPU ms]
+    # Of a worker on another machine (`clock_offset`); None of one that the conductor has started itself.
+    host: str | None = None
+    wall_offset_ms: float | None = None  # its wall clock minus the conductor's, before the start; no row depends on it
+    clock_uncertainty_ms: float | None = None  # what was not known of its clock at the start: half a round trip
+    clock_error_ms: float | None = None  # by how much the instants of its rows may be off at most, in the end
 
     def as_dict(self) -> dict[str, Any]:
         """Field by field, JSON-clean."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormproof.record import events as names
 from stormproof.report.facts import Facts, mappings, number
-from stormproof.report.notation import DASH, count, quantity
+from stormproof.report.notation import DASH, clean, count, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,8 +131,9 @@ def _worker(one: Mapping[str, Any]) -> WorkerDelivery:
     def ms(key: str) -> str:
         return quantity(number(one.get(key)), "ms")
 
+    host = one.get("host")
     return WorkerDelivery(
-        worker=count(number(one.get("worker"))),
+        worker=f"{count(number(one.get('worker')))}{f' of {clean(host, limit=60)}' if host else ''}",
         offered=count(number(one.get("offered"))),
         sent=count(number(one.get("sent"))),
         completed=count(number(one.get("completed"))),

@@ -21,6 +21,7 @@ from stormproof.load.live import LiveSli
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
 from stormproof.model.guardrails import Guardrails
+from stormproof.model.load_listener import LoadListener
 from stormproof.model.plan import RunPlan
 from stormproof.plan.closing import closing_probes
 from stormproof.record import events
@@ -75,6 +76,7 @@ class Conductor:
     process_environment: Mapping[str, str]
     environment_key: str  # what is locked and may hold outstanding faults: the environment, in the lab that lab
     guardrails: Guardrails = field(default_factory=Guardrails)
+    load_workers: LoadListener | None = None  # where they join, if they come from other machines
     _state: _State = field(default_factory=_State)
     _player: Child | None = None
     _prober: Child | None = None
@@ -100,10 +102,10 @@ class Conductor:
             self._started_s = time.monotonic()
             self._event(events.RUN_STARTED, experiment=self.experiment.slug, environment=self.environment.name)
             try:
-                self._start()
+                self._start(interrupts)
                 self._watch(interrupts)
             except StormproofError as error:
-                self._abort(str(error), by="failure")
+                self._abort(str(error), by="person" if interrupts.reason else "failure")
             except BaseException as error:  # a defect of ours: what was measured until then is not the run asked for
                 self._abort(f"a defect in stormproof: {type(error).__name__}: {error}", by="failure")
                 raise
@@ -111,7 +113,7 @@ class Conductor:
                 undone = self._finish()
             return undone
 
-    def _start(self) -> None:
+    def _start(self, interrupts: Interrupts) -> None:
         """Probes, watchdog and load first: the world is watched, and guarded, before it is touched."""
         outstanding.register(self.run.ledger, environment=self.environment_key)
         for dependency in self.environment.dependencies.values():
@@ -132,15 +134,17 @@ class Conductor:
                 # the schedule must outlast anything the faults may take to be felt and undone
                 duration_s_max=load.warmup_s + timeline.total_s + self.experiment.limits.duration_s,
                 seed=self.plan.seed,
+                listener=self.load_workers,
             ),
             self.run,
             env=dict(self.process_environment),
             on_aggregate=self._live.add,
+            say=self.progress.say,
         )
         limit_s = self.experiment.limits.duration_s + 2 * self._undo_s_max
         self._guard = Guard.start(self.run, duration_s_max=limit_s, environment=self.process_environment)
-        self._guard.beat(START_LEASE_S)
-        at = self._load.start()
+        self._guard.beat(START_LEASE_S + (self.load_workers.join_within_s if self.load_workers else 0.0))
+        at = self._load.start(interrupted=lambda: interrupts.reason)
         self._guard.beat()
         self._event("watchdog.alive", pid=self._guard.pid)
         self._event(

@@ -16,6 +16,7 @@ from stormproof.faults.outstanding import refuse_if_any
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
 from stormproof.model.guardrails import Guardrails
+from stormproof.model.load_listener import LoadListener
 from stormproof.model.plan import RunPlan
 from stormproof.record.atomic import write_json, write_text
 from stormproof.record.layout import RunDirectory, new_run_id
@@ -51,6 +52,7 @@ def run_experiment(
     progress: Progress,
     *,
     guardrails: Guardrails,
+    load_workers: LoadListener | None = None,
 ) -> RunDirectory:
     """Play *experiment* once; the run directory holds everything when this returns, except the verdict."""
     run_id = asked.run_id or new_run_id(experiment.slug)
@@ -89,6 +91,7 @@ def run_experiment(
             process_environment=child_environment(environment),
             environment_key=lock_name(environment),
             guardrails=guardrails,
+            load_workers=load_workers,
         ).conduct()
         write_json(run.run_json, {**document, "ended_at": now_text()})
     return run

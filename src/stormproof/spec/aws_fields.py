@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from stormproof.spec.fields import GuardrailsFields
+from stormproof.spec.fields import GuardrailsFields, LoadWorkersFields
 
 _ARN = r"^arn:aws[a-z-]*:"
 
@@ -228,4 +228,5 @@ class AwsEnvironmentFields(_Section):
         default={}, max_length=20, description="What the workload calls, by the name that specs use."
     )
     parameters: ParametersFields = Field(default_factory=ParametersFields)
+    load_workers: LoadWorkersFields | None = Field(default=None, description="Load from other machines.")
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from stormproof.errors import UsageError
 from stormproof.model.cloud import CloudFile
 from stormproof.model.guardrails import Guardrails
+from stormproof.model.load_listener import LoadListener
 from stormproof.spec.aws_fields import AwsEnvironmentFields
 from stormproof.spec.aws_file import cloud_file_from
 from stormproof.spec.document import Document, read_document
 from stormproof.spec.fields import EnvironmentFields
 from stormproof.spec.guardrails import guardrails_from
+from stormproof.spec.load_workers import listener_from
 from stormproof.spec.override import apply_overrides
 from stormproof.spec.translate import nearest, validate
 
@@ -34,6 +36,7 @@ class EnvironmentFile:
     path: str
     guardrails: Guardrails = field(default_factory=Guardrails)
     cloud: CloudFile | None = None  # of kind `aws`
+    load_workers: LoadListener | None = None  # where those of other machines join; None: they are started here
 
 
 def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str] | None = None) -> EnvironmentFile:
@@ -64,6 +67,7 @@ def load_environment(folder: Path, name: str, *, lab_overrides: Mapping[str, str
         variant=fields.lab.variant,
         path=str(path),
         guardrails=guardrails_from(fields.guardrails, document),
+        load_workers=listener_from(fields.load_workers, document),
     )
 
 
@@ -77,5 +81,6 @@ def _in_aws(document: Document, lab_overrides: Mapping[str, str]) -> Environment
         variant="",
         path=document.file,
         guardrails=guardrails_from(fields.guardrails, document),
+        load_workers=listener_from(fields.load_workers, document),
         cloud=cloud_file_from(fields, document),
     )

@@ -204,6 +204,16 @@ class GuardrailsFields(_Section):
     )
 
 
+class LoadWorkersFields(_Section):
+    """Where load workers of other machines are awaited; then none is started here."""
+
+    listen: _Line = Field(
+        description="A port of 127.0.0.1, or the address of this machine and a port: `7571`, `10.0.0.5:7571`."
+    )
+    token_file: _Line = Field(description="A file that proves a worker, relative to this one; 32 characters or more.")
+    join_within: PositiveDuration = Field(default=60.0, description="A worker not there by then is missing.")
+
+
 class EnvironmentFields(_Section):
     """One file of `experiments/environments/`."""
 
@@ -211,4 +221,5 @@ class EnvironmentFields(_Section):
     name: _Word = Field(description="The environment's name; its file is called the same.")
     kind: _Word = Field(description="`lab`; for `aws` there is a table of its own.")
     lab: LabFields = Field(default_factory=LabFields)
+    load_workers: LoadWorkersFields | None = Field(default=None, description="Load from other machines.")
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)

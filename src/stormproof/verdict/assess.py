@@ -25,7 +25,7 @@ from stormproof.spec.loader import load_experiment
 from stormproof.verdict import validity
 from stormproof.verdict.cause import Gather, with_causes
 from stormproof.verdict.chaos_journal import judge_journal, read_journal
-from stormproof.verdict.generator import KEPT_UP, back_pressure
+from stormproof.verdict.generator import CLOCKS, KEPT_UP, back_pressure
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
@@ -213,7 +213,7 @@ def _untested(hypothesis: Claim, finding: Finding, failed: Sequence[Check]) -> F
 
 def _rests_on(hypothesis: Claim, check: str) -> bool:
     """Whether *hypothesis* means nothing when *check* failed."""
-    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, KEPT_UP, WHOLE}:
+    if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, KEPT_UP, CLOCKS, WHOLE}:
         return True
     if check == validity.SEEING:
         return isinstance(hypothesis, Hypothesis) and hypothesis.metric is Metric.TIME_TO_DETECT

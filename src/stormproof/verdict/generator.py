@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase
+from stormproof.model.load_listener import CLOCK_ERROR_S_MAX
 from stormproof.model.verdict import Check, Finding, Outcome
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 KEPT_UP = "load generator kept up"
 PACE = "closed model kept its pace"
+CLOCKS = "load workers' clocks agreed"
 # Of one core, over a phase. A queue with one server that is busy 90 % of the time makes ten of a wait of one; it is the
 # bound at which Locust warns, too. The process's own CPU time: a neighbour on the machine cannot raise it.
 CPU_SHARE_MAX = 0.9
@@ -49,6 +51,22 @@ def kept_up(timeline: Timeline) -> list[Check]:
         f"at most {CPU_SHARE_MAX:.0%} and {LOOP_LATE_SHARE_MAX:.0%} are allowed"
     )
     return [Check(name=KEPT_UP, ok=ok, reason=reason)]
+
+
+def clocks_agreed(timeline: Timeline) -> list[Check]:
+    """The instants of every worker's rows were known well enough. Due where a worker was on another machine."""
+    workers = (timeline.load_stopped or {}).get("workers") or []
+    errors_ms = [(one.get("clock_error_ms"), one.get("host")) for one in workers]
+    known = [(float(error_ms), str(host)) for error_ms, host in errors_ms if error_ms is not None]
+    if not known:
+        return []
+    error_ms, host = max(known)
+    most_ms = CLOCK_ERROR_S_MAX * 1000
+    reason = (
+        f"the rows of {len(known)} worker(s) of other machines may be off by {error_ms:.1f} ms (that of {host}); "
+        f"at most {most_ms:.0f} ms are allowed"
+    )
+    return [Check(name=CLOCKS, ok=error_ms <= most_ms, reason=reason)]
 
 
 def strain(workers: Sequence[Mapping[str, Any]], window: tuple[float, float]) -> tuple[float, float] | None:

@@ -159,8 +159,9 @@ def _require_workers(row: Mapping[str, Any], where: str) -> None:
     for worker in workers:
         for key in ("offered", "sent", "completed"):
             _require(_is_number(worker.get(key, 0)), where, f"workers.{key}", "a number", worker.get(key))
-        late = worker.get("late_share")
-        _require(late is None or _is_number(late), where, "workers.late_share", "a number", late)
+        for key in ("late_share", "clock_error_ms"):
+            value = worker.get(key)
+            _require(value is None or _is_number(value), where, f"workers.{key}", "a number", value)
         seconds = worker.get("per_second", [])
         well = isinstance(seconds, list) and all(
             isinstance(one, list) and len(one) == 3 and all(_is_number(value) for value in one) for one in seconds

@@ -16,7 +16,7 @@ from stormproof.analysis.detection import health_of_zone, longest_gap_s
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
 from stormproof.model.verdict import Check
 from stormproof.verdict.effect import effect_seen
-from stormproof.verdict.generator import kept_up
+from stormproof.verdict.generator import clocks_agreed, kept_up
 from stormproof.verdict.integrity import tolerated, unrecorded
 from stormproof.verdict.reading import closing_reading
 from stormproof.verdict.recorded import LATE_S, Recorded
@@ -63,6 +63,7 @@ def checks_of(run: RunEvidence) -> tuple[Check, ...]:
         *_faults(run),
         *_load(run),
         *kept_up(run.timeline),
+        *clocks_agreed(run.timeline),
         *_recorded(run),
         *_steady(run),
         *_probes(run),

@@ -9,7 +9,7 @@ import pytest
 
 from stormproof.model.verdict import Outcome, Verdict
 from stormproof.verdict.assess import assess
-from stormproof.verdict.generator import KEPT_UP, PACE
+from stormproof.verdict.generator import CLOCKS, KEPT_UP, PACE
 from support.synthetic import START_S, Stretch, SyntheticRun
 
 AVAILABILITY, LATENCY = "availability during fault >= 99%", "p99 latency during fault <= 500ms"
@@ -57,6 +57,21 @@ def test_a_generator_that_cannot_keep_up_makes_the_run_invalid(
 def test_a_worker_that_did_not_look_is_not_judged(tmp_path: Path) -> None:
     """Runs recorded before the loop was watched keep their verdict."""
     assert KEPT_UP not in [one.name for one in assessed(tmp_path).checks]
+
+
+@pytest.mark.parametrize(("error_ms", "ok"), [(0.4, True), (50.0, True), (50.1, False)])
+def test_a_worker_elsewhere_whose_clock_drifted_makes_the_run_invalid(
+    error_ms: float, ok: bool, tmp_path: Path
+) -> None:
+    """Its rows may be off by a twentieth of a second; one that was started here is not asked."""
+    verdict = assessed(tmp_path, worker={"host": "10.0.0.9", "clock_error_ms": error_ms})
+
+    found, reason = check(verdict, CLOCKS)
+    assert found is ok
+    assert "10.0.0.9" in reason
+    assert verdict.outcome is (Outcome.HELD if ok else Outcome.INVALID)
+    assert all(one.outcome is Outcome.INCONCLUSIVE for one in verdict.findings) is not ok
+    assert CLOCKS not in [one.name for one in assessed(tmp_path / "here").checks]
 
 
 def stalled(rate_per_s: float) -> tuple[Stretch, ...]:

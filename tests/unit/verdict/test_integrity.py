@@ -126,6 +126,7 @@ def test_fault_without_its_injection_is_invalid(run: RunDirectory) -> None:
         ("load.stopped", {"workers": "none"}),
         ("load.stopped", {"workers": [{"offered": "many"}]}),
         ("load.stopped", {"workers": [{"per_second": [[1]]}]}),
+        ("load.stopped", {"workers": [{"clock_error_ms": "none"}]}),
     ],
 )
 def test_impossible_event_is_an_error(run: RunDirectory, event: str, fields: dict[str, Any]) -> None:
