@@ -56,6 +56,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         scaling_groups=groups,
         clusters=clusters,
         az_loss_parts=file.az_loss_parts,
+        az_loss_by=file.az_loss_by,
         alarms_guard=guard,
         alarms_expected=expected,
         slis=file.slis,
