@@ -20,7 +20,10 @@ def aws_client(
     role_arn: str | None = None,
     external_id: str | None = None,
 ) -> Any:
-    """A client for *service*: as the process, as *profile*, or as *role_arn*, assumed again before it expires."""
+    """A client for *service*: as the process, as *profile*, or as *role_arn*, assumed again before it expires.
+
+    Raises `OSError` where there are no credentials to assume the role with.
+    """
     import boto3
     import botocore.session
 
@@ -42,9 +45,12 @@ def _assumed(core: Any, region: str, endpoint_url: str | None, role_arn: str, ex
             service, endpoint_url=endpoint_url, region_name=region, config=_config(endpoint_url), **settings
         )
 
+    source = core.get_credentials()
+    if source is None:
+        raise OSError(f"no credentials to assume {role_arn} with")
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=creator,
-        source_credentials=core.get_credentials(),
+        source_credentials=source,
         role_arn=role_arn,
         extra_args={"RoleSessionName": SESSION_NAME, **({"ExternalId": external_id} if external_id else {})},
     )

@@ -16,8 +16,9 @@ from stormproof.errors import FaultError, OutstandingUndoError, UnavailableError
 from stormproof.faults import activity, catalogue
 from stormproof.faults.ledger import Ledger
 from stormproof.faults.mirror import CLAIM_S, Mirror
-from stormproof.model.environment import Environment
+from stormproof.model.environment import Aws, Environment
 from stormproof.model.plan import ResolvedFault
+from stormproof.plan.iam_policy import policy_of
 from stormproof.run.lease import SUITE, environment_lease, refuse_if_open
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
@@ -218,3 +219,22 @@ def test_a_bucket_without_versions_is_refused(estate: Estate, bucket: Any, tmp_p
 
     with pytest.raises(UnavailableError, match="versioning Enabled, got Suspended"):
         _environment(estate, tmp_path / "environments", estate.url)
+
+
+def test_the_policy_allows_the_ledger_on_its_own_keys_only() -> None:
+    """By IAM's names, which are not S3's operations'; the lease is under the same keys."""
+    where = {"aws_account": "123456789012", "aws_region": "us-east-1", "aws_partition": "aws"}
+    mirror = Mirror(bucket=BUCKET, prefix="stormproof/staging", configuration=where)
+    environment = Environment(
+        name="staging",
+        simulated=True,
+        base_url="",
+        aws=Aws(endpoint_url=None, region="us-east-1", account="123456789012"),
+    )
+
+    statements = policy_of(mirror.api_calls, environment)["Statement"]
+
+    assert {tuple(one["Resource"]): one["Action"] for one in statements} == {
+        (f"arn:aws:s3:::{BUCKET}",): ["s3:GetBucketVersioning", "s3:ListBucket"],
+        (f"arn:aws:s3:::{BUCKET}/stormproof/staging/*",): ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+    }

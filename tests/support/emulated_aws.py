@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -287,6 +288,8 @@ class Recorder:
     calls: list[Call] = field(default_factory=list)
     cut: Cut | None = None
     refuse: Callable[[Call], tuple[int, str] | None] = lambda _: None  # a status and an error code of our own
+    # What somebody else than the emulator answers to a method, a path and a body: a status and a JSON document.
+    instead: Callable[[str, str, bytes], tuple[int, Any] | None] = lambda *_: None
 
     @property
     def changes(self) -> list[str]:
@@ -337,6 +340,8 @@ class _Recording(http.server.BaseHTTPRequestHandler):
             self._answer(*_error(403, "ExpiredToken"))
         elif refusal := self.memory.refuse(call):
             self._answer(*_error(*refusal))
+        elif instead := self.memory.instead(self.command, self.path, body):
+            self._answer(instead[0], {"Content-Type": "application/json"}, json.dumps(instead[1]).encode())
         elif cut and changed == cut.at and call.changes:
             self._forward(body)
             self._answer(*_error(403, "ExpiredToken"))

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 def show_dry_run(spec: Path, env: str, overrides: Overrides, *, seed: int | None, as_json: bool) -> int:
     """Print what a run would change; 0 when it could start now, else the error that it would end with."""
     import datetime as dt
+    from dataclasses import replace
 
     from stormproof.faults import catalogue
     from stormproof.plan.dry_run import dry_run, dry_run_text
     from stormproof.plan.guardrails import phrase
     from stormproof.plan.resolve import resolve_faults
     from stormproof.run.preflight import preflight
+    from stormproof.run.stopping import guarded
     from stormproof.spec.chaos import is_chaostoolkit_file
     from stormproof.spec.loader import load_experiment
 
@@ -37,6 +39,7 @@ def show_dry_run(spec: Path, env: str, overrides: Overrides, *, seed: int | None
     experiment = load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
     environment = planning_environment(file, seed=seed) if file.cloud else _lab_that_is_up()
+    experiment = replace(experiment, stop_when=guarded(experiment.stop_when, environment))
     resolved = resolve_faults(experiment, environment)
     for note in preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC)):
         sys.stderr.write(f"note: {note}\n")

@@ -64,8 +64,11 @@ def plan(
     ] = False,
 ) -> int:
     """Show what a run would touch and how it would be undone, and what its claims need. Changes nothing."""
+    from dataclasses import replace
+
     from stormproof.plan.describe import describe, describe_text
     from stormproof.plan.resolve import resolve_faults
+    from stormproof.run.stopping import guarded
     from stormproof.spec.override import split_overrides
 
     overrides = split_overrides(set_ or [])
@@ -74,12 +77,13 @@ def plan(
     if iam_policy and file.cloud is None:
         raise UsageError(f"--iam-policy: expected an environment of kind aws, got {env}", hint="--env staging")
     environment = planning_environment(file, seed=seed)
+    experiment = replace(experiment, stop_when=guarded(experiment.stop_when, environment))
     resolved = resolve_faults(experiment, environment)
     if iam_policy and file.cloud is not None:
         from stormproof.plan.iam_policy import calls_of, policy_of
         from stormproof.staging.environment import discovery_calls
 
-        calls = calls_of(resolved, file.guardrails, discovery=discovery_calls(file.cloud))
+        calls = calls_of(resolved, file.guardrails, discovery=discovery_calls(file.name, file.cloud))
         print_json(policy_of(calls, environment))
         return 0
     document = describe(experiment, resolved, environment)

@@ -16,6 +16,7 @@ from typing import Any
 
 from stormproof.errors import FaultError, IdentityError
 from stormproof.faults.aws import is_loopback
+from stormproof.faults.aws_errors import reason_of
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
 from stormproof.faults.mirror import Mirror, run_of
@@ -52,7 +53,7 @@ def inject(
         if mirror is not None:
             mirror.intend(row)
     except Exception as error:
-        reason = f"nothing was broken: {type(error).__name__}: {error}"
+        reason = f"nothing was broken: {reason_of(error)}"
         events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
         raise
 
@@ -69,7 +70,7 @@ def inject(
     except BaseException as error:
         watch.stop(join_s=0)
         if isinstance(error, Exception):  # an interruption is the conductor's to tell: the act did not fail
-            reason = f"{type(error).__name__}: {error}"
+            reason = reason_of(error)
             events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
         raise
     ledger.note(fault_id, "acted")
@@ -174,7 +175,7 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
     except Exception as error:  # noqa: BLE001 - one entry that fails must not stop the undo of the others
         if vanished(entry.configuration):
             return result("undone", "the lab it was in is gone, and the fault with it")
-        reason = f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         say(events.FAULT_NOT_GONE, reason=reason)
         return result("undo-failed", reason)
     watch = Watch(fault, until=Seen.WHOLE).start()

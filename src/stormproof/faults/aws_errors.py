@@ -9,6 +9,7 @@ from stormproof.errors import UnavailableError
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+_GONE = ("NotFound", "NotFoundFault")  # InvalidInstanceID.NotFound, DBClusterNotFoundFault
 _THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
 
 
@@ -30,6 +31,18 @@ def told(doing: str) -> Iterator[None]:
         raise UnavailableError(f"AWS: {doing}: {error}; nothing was touched", hint=hint) from error
 
 
+def reason_of(error: Exception) -> str:
+    """*error* in one sentence for a ledger or an event; of what AWS said also what to do about it."""
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
+        return f"{type(error).__name__}: {error}"
+    code = str(error.response["Error"].get("Code", ""))
+    said = str(error.response["Error"].get("Message", ""))[:300]
+    hint = _hint(code)
+    return f"AWS: {error.operation_name}: {code}: {said}" + (f" ({hint})" if hint else "")
+
+
 def _hint(code: str) -> str | None:
     if code in _EXPIRED:
         return "the credentials have expired: log in again"
@@ -37,4 +50,6 @@ def _hint(code: str) -> str | None:
         return "stormproof plan SPEC --env ENV --iam-policy prints what is needed"
     if code in _THROTTLED:
         return "the account's API limit is used up by others; we asked three times and stopped: try later"
+    if code.endswith(_GONE):
+        return "it is gone: somebody else has deleted it since"
     return None

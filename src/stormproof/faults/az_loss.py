@@ -25,6 +25,8 @@ from stormproof.faults.az_outage import MODE as OUTAGE
 from stormproof.faults.az_outage import AzOutage, outage_target
 from stormproof.faults.az_slow import LATENCY_MAX_S, LATENCY_MIN_S, AzSlow
 from stormproof.faults.binding import activities, resolved
+from stormproof.faults.fis_outage import MODE as FIS
+from stormproof.faults.fis_outage import FisOutage
 from stormproof.faults.instances import LEASE_S, Lease, lab_configuration, look_for_silence
 from stormproof.faults.protocol import Look
 from stormproof.model.cloud import AZ_LOSS_PARTS
@@ -193,8 +195,13 @@ class AzLoss:
         instance_power.start_again(prior["states"], self.configuration, kind=KIND)
 
 
-def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> AzLoss | AzNetworkLoss | AzSlow | AzOutage:
+_Bound = AzLoss | AzNetworkLoss | AzSlow | AzOutage | FisOutage
+
+
+def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> _Bound:
     """The fault from the data in a plan or a ledger."""
+    if target.get("mode") == FIS:
+        return FisOutage(configuration=configuration, **target)
     if target.get("mode") == OUTAGE:
         return AzOutage(configuration=configuration, **target)
     if target.get("mode") == "slow":

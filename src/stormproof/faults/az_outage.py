@@ -7,19 +7,18 @@ out for itself how far it came. docs/adr/0034-az-loss-in-aws.md says why the ord
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, reads
-from stormproof.faults.instances import look_for_silence
 from stormproof.faults.outage_databases import OutageDatabases
 from stormproof.faults.outage_instances import OutageInstances
+from stormproof.faults.outage_look import look_at_zone
 from stormproof.faults.outage_network import OutageNetwork
 from stormproof.faults.outage_scaling import OutageScaling
-from stormproof.faults.protocol import Look, Seen
+from stormproof.faults.protocol import Look
 from stormproof.model.cloud import AZ_LOSS_PARTS
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from stormproof.model.environment import Environment, Instance
 
 MODE = "outage"
-_IN_SERVICE, _WHOLLY_OUT = "healthy", ("unhealthy", "unused", "draining", "unavailable", "initial", "gone")
 
 # Part → the parts that must be back before it, and why it is left as it is when one of them is not.
 _JUDGED = "left suspended: its instances would be judged, and replaced, as they are now"
@@ -140,23 +138,7 @@ class AzOutage:
 
     def look(self) -> Look:
         """Call each instance directly; where none can be reached from here, ask the target groups what they see."""
-        if self.urls:
-            with ThreadPoolExecutor(max_workers=len(self.urls)) as pool:
-                pairs = zip(self.instance_ids, self.urls, strict=True)
-                looks = list(pool.map(lambda pair: look_for_silence(dict([pair])), pairs))
-            seen = {one.seen for one in looks}
-            answers = {url: answer for one in looks for url, answer in one.evidence["called_directly"].items()}
-            return Look(seen=seen.pop() if len(seen) == 1 else Seen.PARTIAL, evidence={"called_directly": answers})
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            states = self._target_states()
-        except (BotoCoreError, ClientError) as error:  # one look that is blind: neither felt nor gone, and looked again
-            return Look(seen=Seen.PARTIAL, evidence={"blind": str(error)[:300]})
-        if set(states.values()) == {_IN_SERVICE}:
-            return Look(seen=Seen.WHOLE, evidence={"target_health": states})
-        out = all(state in _WHOLLY_OUT for state in states.values())
-        return Look(seen=Seen.BROKEN if out else Seen.PARTIAL, evidence={"target_health": states})
+        return look_at_zone(self.instance_ids, self.urls, self.target_groups, self.configuration)
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Part by part, backwards. A part that fails stops only those that would do harm without it (`_AFTER`).
@@ -193,12 +175,3 @@ class AzOutage:
         if "instances" in own:
             parts["instances"] = OutageInstances(zone=self.zone, configuration=where, **own["instances"])
         return parts
-
-    def _target_states(self) -> dict[str, str]:
-        client: Any = aws.client("elbv2", self.configuration)
-        states = dict.fromkeys(self.instance_ids, "gone")
-        for group in self.target_groups:
-            for row in client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]:
-                if row["Target"]["Id"] in states:
-                    states[row["Target"]["Id"]] = row["TargetHealth"]["State"]
-        return states

@@ -114,6 +114,7 @@ class CloudFile:
     scaling_groups: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
     az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    az_loss_by: str = "calls"  # or "fis"
     alarms_guard: tuple[str, ...] = ()
     alarms_expected: tuple[str, ...] = ()
     slis: tuple[Sli, ...] = ()
@@ -155,6 +156,7 @@ class Cloud:
     scaling_groups: tuple[ScalingGroup, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    az_loss_by: str = "calls"  # who does it: our own calls, or "fis"
     alarms_guard: Mapping[str, str] = field(default_factory=dict)  # name → ARN: a run ends when one of them fires
     alarms_expected: Mapping[str, str] = field(default_factory=dict)  # name → ARN: they are there to fire
     slis: tuple[Sli, ...] = ()

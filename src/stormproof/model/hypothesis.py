@@ -29,6 +29,7 @@ class Unit(enum.StrEnum):
     PER_SECOND = "/s"
     COUNT = "count"
     RATIO = "ratio"  # relative to steady, or arrivals per call
+    NUMBER = "number"  # of a metric of somebody else's, in its own unit
     WORD = "word"  # no number: one of a few words
 
 

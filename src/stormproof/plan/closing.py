@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from stormproof.errors import HypothesisError
 from stormproof.model.hypothesis import ReadingHypothesis
+from stormproof.spec.reading_forms import SLI
 from stormproof.spec.translate import nearest
 
 if TYPE_CHECKING:
@@ -27,10 +28,22 @@ def closing_probes(experiment: Experiment) -> Mapping[str, str]:
 
 
 def check_dependencies(experiment: Experiment, environment: Environment) -> None:
-    """`HypothesisError` when a claim is about a dependency that *environment* does not know, or sees no calls of."""
+    """`HypothesisError` when a claim is about a dependency, or an SLI, that *environment* does not know or see."""
     seen = [name for name, one in environment.dependencies.items() if one.access_log]
+    slis = [one.name for one in environment.cloud.slis] if environment.cloud else []
     for one in experiment.hypotheses:
-        if isinstance(one, ReadingHypothesis) and one.dependency is not None and one.dependency not in seen:
+        if not isinstance(one, ReadingHypothesis):
+            continue
+        if one.probe == SLI:
+            if one.dependency not in slis:
+                raise HypothesisError(
+                    where=one.where,
+                    what=f'"{one.text}"',
+                    expected=f"an SLI of {environment.name!r}: {', '.join(slis) or 'none'}",
+                    got=one.dependency or "none",
+                    hint=nearest(one.dependency or "", slis) or "environments of kind aws name them, under `slis`",
+                )
+        elif one.dependency is not None and one.dependency not in seen:
             raise HypothesisError(
                 where=one.where,
                 what=f'"{one.text}"',

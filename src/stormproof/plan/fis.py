@@ -51,12 +51,28 @@ def compile_fis(
     Durations are whole minutes, one at least, because FIS's are: the fault may last longer than `timeline.fault`.
     """
     check_fis_has(experiment)
-    cloud, fis = _settings(experiment, environment)
+    _settings(experiment, environment)
     duration = duration_text(experiment.timeline.fault_s)
     broken = Broken()
     for fault in resolved:
         broken = broken.with_(break_with_fis(fault, environment, duration=duration))
-    request: dict[str, Any] = {
+    request = _request(experiment, broken, environment)
+    # The same template twice is one template: FIS tells by this token.
+    token = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]
+    return {"clientToken": f"stormproof-{token}", **request}
+
+
+def request_for(
+    experiment: Experiment, fault: ResolvedFault, environment: Environment, *, duration_s: float
+) -> dict[str, Any]:
+    """The request for *fault* alone, for *duration_s* at the most, without a token: who sends it makes one."""
+    broken = break_with_fis(fault, environment, duration=duration_text(duration_s))
+    return _request(experiment, broken, environment)
+
+
+def _request(experiment: Experiment, broken: Broken, environment: Environment) -> dict[str, Any]:
+    cloud, fis = _settings(experiment, environment)
+    return {
         "description": f"{experiment.slug}: {experiment.title}"[:DESCRIPTION_MAX],
         "roleArn": fis.role_arn,
         "stopConditions": _stop_conditions(cloud),
@@ -67,9 +83,6 @@ def compile_fis(
         **_logs(fis),
         **_report(fis),
     }
-    # The same template twice is one template: FIS tells by this token.
-    token = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]
-    return {"clientToken": f"stormproof-{token}", **request}
 
 
 def duration_text(seconds: float) -> str:

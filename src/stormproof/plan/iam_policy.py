@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # botocore's name of a service → IAM's prefix, where they differ.
 _PREFIX = {"elbv2": "elasticloadbalancing"}
+# botocore's operation → IAM's action, where they differ.
+_ACTION = {("s3", "ListObjectsV2"): "s3:ListBucket"}
 # Whoever calls may always ask who it is: no policy needed, and none would help.
 _FREE = {("sts", "GetCallerIdentity")}
 # Global services know no region: a condition on one would deny them.
@@ -48,7 +50,8 @@ def calls_of(
 
 def action_of(call: ApiCall) -> str:
     """IAM's name: `elasticloadbalancing:DescribeTargetHealth`."""
-    return f"{_PREFIX.get(call.service, call.service)}:{call.operation}"
+    named = f"{_PREFIX.get(call.service, call.service)}:{call.operation}"
+    return _ACTION.get((call.service, call.operation), named)
 
 
 def policy_of(calls: Iterable[ApiCall], environment: Environment) -> dict[str, Any]:

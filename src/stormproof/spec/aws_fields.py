@@ -91,6 +91,11 @@ class AzLossFields(_Section):
         max_length=4,
         description="In whatever order: they are done as databases, scaling, network, instances, and undone backwards.",
     )
+    by: Literal["calls", "fis"] = Field(
+        default="calls",
+        description="`calls`: our own, all undone. `fis`: AWS FIS, which bounds it in time, wants the section `fis`, "
+        "and does not fail databases back.",
+    )
 
 
 class SliFields(_Section):

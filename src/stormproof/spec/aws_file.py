@@ -62,6 +62,7 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         scaling_groups=tuple(fields.auto_scaling_groups),
         clusters=tuple(fields.database_clusters),
         az_loss_parts=tuple(part for part in AZ_LOSS_PARTS if part in fields.az_loss.parts),
+        az_loss_by=fields.az_loss.by,
         alarms_guard=tuple(fields.alarms.guard),
         alarms_expected=tuple(fields.alarms.expected),
         slis=tuple(
@@ -111,6 +112,8 @@ def _check(fields: AwsEnvironmentFields, document: Document) -> None:
     if fields.instances.address == "none" and not fields.target_groups:
         expected = "target_groups, whose word is taken where no instance is called directly"
         raise _wrong(document, ("instances", "address"), expected, "none")
+    if fields.az_loss.by == "fis" and fields.fis is None:
+        raise _wrong(document, ("az_loss", "by"), "a section `fis`, with the role that FIS takes", "fis without one")
     _check_zones(fields, document)
     check_dependencies(fields, document)
     _check_names(fields, document)

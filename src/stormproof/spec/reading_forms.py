@@ -12,6 +12,7 @@ from stormproof.model.hypothesis import Unit
 
 HEALTH_CHECK = "health_check"
 RETRY = "retry_with_jitter"
+SLI = "cloudwatch_sli"
 
 FAMILIES = ("none", "immediate", "fixed", "linear", "quadratic", "fibonacci", "exponential", "other")
 JITTERS = ("none", "full", "equal", "decorrelated", "additive", "proportional", "other")
@@ -60,7 +61,8 @@ class ReadingForm:
                 end = " ".join(self.choices)
             case _:
                 end = str(self.ending)
-        middle = (" [of <dependency>]" if self.of else "") + (" [during <phase>]" if self.during else "")
+        of = " of <sli>" if self.probe == SLI else " [of <dependency>]"
+        middle = (of if self.of else "") + (" [during <phase>]" if self.during else "")
         return f"{self.name}{middle} {end}" + (" [during <step>]" if self.steps else "")
 
 
@@ -215,6 +217,18 @@ READING_FORMS: tuple[ReadingForm, ...] = (
         of=True,
         meaning="a client that is told when to come back does not come before",
         example="retries of cart honour retry-after",
+    ),
+    ReadingForm(
+        probe=SLI,
+        reading="sli",
+        words=("sli",),
+        ending=Ending.BOUND,
+        unit=Unit.NUMBER,
+        of=True,
+        during=True,
+        floor=float("-inf"),
+        meaning="each whole period of a CloudWatch metric that the environment names; no data decides nothing",
+        example="sli of server-errors during fault <= 5",
     ),
 )
 

@@ -177,7 +177,7 @@ def _bound(parser: Cursor, form: ReadingForm) -> tuple[str, float, tuple[str, ..
     else:
         word = parser.peek() or ""
         if not _NUMBER.fullmatch(word):
-            parser.unexpected("a number of arrivals per call: 1.5", [])
+            parser.unexpected(f"a number: {form.example.rpartition(' ')[2]}", [])
         bound = float(word)
         parser.position += 1
     always = (op is Op.GE and bound <= form.floor) or (op is Op.GT and bound < form.floor)

@@ -57,6 +57,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         scaling_groups=groups,
         clusters=clusters,
         az_loss_parts=file.az_loss_parts,
+        az_loss_by=file.az_loss_by,
         alarms_guard=guard,
         alarms_expected=expected,
         slis=file.slis,
@@ -111,21 +112,21 @@ def readings(environment: Environment, *, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def discovery_calls(file: CloudFile) -> tuple[ApiCall, ...]:
-    """Every operation that `discover` and `readings` may call for *file*."""
+def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
+    """Every operation that `discover`, `readings`, the probes of a run and the ledger's mirror may call for *file*."""
     wanted = ["sts:GetCallerIdentity", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets", "ec2:DescribeInstances"]
     wanted += [] if file.production else ["iam:ListAccountAliases"]
     for named, operations in (
         (file.scaling_groups, ["autoscaling:DescribeAutoScalingGroups"]),
         (file.clusters, ["rds:DescribeDBClusters", "rds:DescribeDBInstances"]),
         (file.load_balancers, ["elbv2:DescribeLoadBalancers", "elbv2:DescribeTags"]),
-        (file.target_groups, ["elbv2:DescribeTargetGroups", "elbv2:DescribeTags"]),
+        (file.target_groups, ["elbv2:DescribeTargetGroups", "elbv2:DescribeTags", "elbv2:DescribeTargetHealth"]),
         ((*file.alarms_guard, *file.alarms_expected), ["cloudwatch:DescribeAlarms"]),
         (file.slis, ["cloudwatch:GetMetricData"]),
         (file.topic_arn, ["sns:GetTopicAttributes"]),
     ):
         wanted += operations if named else []
-    mirror = Mirror.of(account_of("*", file).configuration)
+    mirror = Mirror.of(account_of(name, file).configuration)
     return (*reads(*dict.fromkeys(wanted)), *(mirror.api_calls if mirror else ()))
 
 

@@ -10,12 +10,17 @@ from stormproof.model.hypothesis import ReadingHypothesis
 from stormproof.model.verdict import Finding
 from stormproof.verdict.judge_health_check import judge_health_check
 from stormproof.verdict.judge_retry import judge_retry
+from stormproof.verdict.judge_sli import judge_sli
 from stormproof.verdict.reading import Answer, closing_reading, unknown
 
 Judge = Callable[[ReadingHypothesis, Mapping[str, Any]], Answer]
 
 # As `readings.jsonl` names the probes.
-JUDGES: Mapping[str, Judge] = {"health_check": judge_health_check, "retry_with_jitter": judge_retry}
+JUDGES: Mapping[str, Judge] = {
+    "cloudwatch_sli": judge_sli,
+    "health_check": judge_health_check,
+    "retry_with_jitter": judge_retry,
+}
 
 
 def reading_finding(hypothesis: ReadingHypothesis, readings: Iterable[Mapping[str, Any]]) -> Finding:

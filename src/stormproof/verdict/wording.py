@@ -24,7 +24,7 @@ def quantity(value: float, unit: Unit) -> str:
             return f"{value:.0f}"
         case Unit.RATIO:
             return f"{_digits(value, 3)}x"
-        case Unit.WORD:
+        case Unit.WORD | Unit.NUMBER:
             return f"{value:g}"
 
 

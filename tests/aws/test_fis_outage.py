@@ -1,0 +1,152 @@
+"""The loss of a zone through AWS FIS: previewed, checked against the plan, started, stopped, and nothing left behind.
+
+moto's FIS injects nothing and resolves nothing, so a double answers that keeps to FIS's documentation and botocore's
+model of it: what is shown here is what we ask and what we make of the answers, and not that FIS breaks anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stormproof.errors import FaultError, SpecError
+from stormproof.faults import activity, catalogue, fis_outage
+from stormproof.faults.ledger import Ledger
+from stormproof.model.plan import ResolvedFault
+from stormproof.plan.resolve import resolve_faults
+from stormproof.spec.environment_file import load_environment
+from stormproof.spec.loader import load_experiment
+from stormproof.staging.environment import discover
+from support.command import ROOT, stormproof
+from support.emulated_aws import ACCOUNT, READY, Estate, Recorder, environment_file, recorder, state_of
+from support.fis_double import FisDouble
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
+
+FIS = {
+    "fis": {"role": f"arn:aws:iam::{ACCOUNT}:role/stormproof-fis"},
+    "az_loss": {"parts": ["network", "instances"], "by": "fis"},
+}
+
+
+@pytest.fixture
+def wire(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """A recorder in front of the shared estate: what these tests do to it, they bring back."""
+    monkeypatch.setattr(fis_outage, "POLL_FIRST_S", 0.01)
+    with recorder(estate.url) as running:
+        yield running
+
+
+@pytest.fixture
+def fis(estate: Estate, wire: Recorder) -> FisDouble:
+    """FIS in front of the estate."""
+    double = FisDouble(estate)
+    wire.instead = double
+    return double
+
+
+def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
+    cloud = load_environment(environment_file(estate, folder, url=url, **FIS).parent, "staging").cloud
+    assert cloud is not None
+    experiment = load_experiment(ROOT / "experiments/az-loss", catalogue=catalogue.argument_models())
+    return resolve_faults(experiment, discover("staging", cloud))[0]
+
+
+def _inject(fault: ResolvedFault, run: Path) -> dict[str, Any]:
+    run.mkdir(exist_ok=True)
+    where = {**fault.configuration, "ledger_path": str(run / "ledger.jsonl"), "events_path": str(run / "events.jsonl")}
+    bound = catalogue.bind(fault.kind, fault.target, where)
+    return activity.inject(
+        bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
+    )
+
+
+def _undo(run: Path) -> dict[str, Any]:
+    return activity.undo_outstanding(Ledger(run / "ledger.jsonl"), events_path=None, who="test")[0]
+
+
+def test_it_is_previewed_started_stopped_and_leaves_nothing(
+    estate: Estate, wire: Recorder, fis: FisDouble, tmp_path: Path
+) -> None:
+    """In that order; bounded in time by FIS itself; undone from another process by the ledger alone."""
+    before = state_of(estate)
+    fault = _fault(estate, tmp_path / "env", wire.url)
+    assert fault.what.startswith("through AWS FIS, zone a: aws:ec2:stop-instances")
+
+    assert _inject(fault, tmp_path / "run")["felt"]
+
+    template = next(iter(fis.templates.values()))
+    modes = [one["experimentOptions"]["actionsMode"] for one in fis.experiments.values()]
+    assert modes == ["skip-all", "run-all"]
+    assert template["experimentOptions"]["emptyTargetResolutionMode"] == "fail"
+    stop = template["actions"]["stop-instances"]["parameters"]["startInstancesAfterDuration"]
+    assert stop == "PT3M", "limits.duration: FIS ends it though nobody of ours is left"
+    assert fis.states() == ["completed", "running"]
+    assert [call for call in wire.changes if call == "StopInstances"] == [], "that is FIS's to do"
+
+    done = stormproof("undo", tmp_path / "run/ledger.jsonl", STORMPROOF_STATE_DIR=str(tmp_path / "state"))
+
+    assert done.code == 0, done.err
+    assert fis.states() == ["completed", "stopped"]
+    assert fis.templates == {}
+    assert state_of(estate) == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"finds_nothing": True}, "failed: Target resolution returned empty set"),
+        ({"finds_nothing": True, "says_completed": True}, r"completed: .*resolved nothing for .*zone-instances"),
+        ({"fails": "The stop condition alarm is in ALARM."}, "is failed: The stop condition alarm"),
+    ],
+)
+def test_what_fis_did_not_do_is_not_taken_for_done(
+    estate: Estate, wire: Recorder, fis: FisDouble, tmp_path: Path, wrong: dict[str, Any], says: str
+) -> None:
+    """`completed` with no target, or failed: the fault failed, so the run is invalid; the template is taken away."""
+    before = state_of(estate)
+    fault = _fault(estate, tmp_path / "env", wire.url)
+    for name, value in wrong.items():
+        setattr(fis, name, value)
+
+    with pytest.raises(FaultError, match=says):
+        _inject(fault, tmp_path / "run")
+
+    events = [json.loads(line) for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
+    assert events[-1]["event"] == "fault.failed"
+    assert _undo(tmp_path / "run")["undone"]
+    assert fis.templates == {}
+    assert state_of(estate) == before
+
+
+def test_what_was_tagged_since_the_plan_stops_it(
+    scratch: Estate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """FIS would hit one more: it is never started for good, and nothing was stopped."""
+    monkeypatch.setattr(fis_outage, "POLL_FIRST_S", 0.01)
+    with recorder(scratch.url) as wire:
+        wire.instead = fis = FisDouble(scratch)
+        fault = _fault(scratch, tmp_path / "env", wire.url)
+        late = scratch.strangers[0]
+        tags = [{"Key": key, "Value": value} for key, value in READY.items()]
+        scratch.client("ec2").create_tags(Resources=[late], Tags=tags)
+        before = state_of(scratch)
+
+        with pytest.raises(FaultError, match=f"FIS would stop .*{late}.*planned are"):
+            _inject(fault, tmp_path / "run")
+
+        assert fis.states() == ["completed"]
+        assert state_of(scratch) == before
+        assert _undo(tmp_path / "run")["undone"]
+
+
+def test_fis_without_its_role_is_an_error(tmp_path: Path, estate: Estate) -> None:
+    """Found in the file, before anybody is asked."""
+    path = environment_file(estate, tmp_path, az_loss={"by": "fis"})
+
+    with pytest.raises(SpecError, match=r"az_loss.by: expected a section `fis`"):
+        load_environment(path.parent, "staging")
