@@ -6,12 +6,12 @@ in ISO 8601. An alarm without data is not an alarm that is fine: it keeps its ow
 
 from __future__ import annotations
 
-import functools
 from typing import Any
+
+from stormprobes._aws_client import pages
 
 __all__ = ["alarm_state"]
 
-TIMEOUT_S = 2.0
 NAMES_MAX = 100  # of one call, by CloudWatch's own bound
 
 
@@ -38,28 +38,9 @@ def alarm_state(names: list[str], region: str, endpoint_url: str | None = None) 
 
 
 def _describe(names: list[str], region: str, endpoint_url: str | None) -> list[Any]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        pages = _client(region, endpoint_url).get_paginator("describe_alarms")
-        return [
-            alarm
-            for page in pages.paginate(AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-            for alarm in [*page["MetricAlarms"], *page["CompositeAlarms"]]
-        ]
-    except (BotoCoreError, ClientError) as error:
-        raise OSError(f"CloudWatch in {region}: {error}") from error
-
-
-@functools.cache  # a client takes a tenth of a second of work, and other probes sample in this process
-def _client(region: str, endpoint_url: str | None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=TIMEOUT_S,
-        read_timeout=TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 1},
-        user_agent_extra="stormproof",
-    )
-    return boto3.Session(region_name=region).client("cloudwatch", endpoint_url=endpoint_url, config=config)
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    return [
+        alarm
+        for page in pages("cloudwatch", region, endpoint_url, "describe_alarms", AlarmNames=names, AlarmTypes=kinds)
+        for alarm in [*page["MetricAlarms"], *page["CompositeAlarms"]]
+    ]

@@ -6,12 +6,11 @@ Only ``healthy`` is healthy: a target that is initial, draining, unused or unava
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-__all__ = ["elbv2_target_health", "health_check_settings"]
+from stormprobes._aws_client import call
 
-TIMEOUT_S = 2.0
+__all__ = ["elbv2_target_health", "health_check_settings"]
 
 
 def elbv2_target_health(target_group_arn: str, region: str, endpoint_url: str | None = None) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def elbv2_target_health(target_group_arn: str, region: str, endpoint_url: str | 
     Raises `OSError` when it does not answer or refuses, and `ValueError` for a group without targets: an empty group
     is not one that is well.
     """
-    answer = _call(region, endpoint_url, "describe_target_health", TargetGroupArn=target_group_arn)
+    answer = call("elbv2", region, endpoint_url, "describe_target_health", TargetGroupArn=target_group_arn)
     described = answer["TargetHealthDescriptions"]
     if not described:
         raise ValueError(f"{target_group_arn} has no targets")
@@ -29,7 +28,7 @@ def elbv2_target_health(target_group_arn: str, region: str, endpoint_url: str | 
 
 def health_check_settings(target_group_arn: str, region: str, endpoint_url: str | None = None) -> dict[str, Any]:
     """How *target_group_arn* checks its targets: interval_s, timeout_s, unhealthy_threshold, healthy_threshold."""
-    answer = _call(region, endpoint_url, "describe_target_groups", TargetGroupArns=[target_group_arn])
+    answer = call("elbv2", region, endpoint_url, "describe_target_groups", TargetGroupArns=[target_group_arn])
     group = answer["TargetGroups"][0]
     return {
         "interval_s": float(group["HealthCheckIntervalSeconds"]),
@@ -44,27 +43,3 @@ def _target(described: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     flags = [word for word in (health["State"], health.get("Reason")) if word]
     zone = target.get("AvailabilityZone") or ""
     return target["Id"], {"zone": zone, "healthy": health["State"] == "healthy", "flags": flags}
-
-
-def _call(region: str, endpoint_url: str | None, operation: str, **arguments: Any) -> dict[str, Any]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        answer: dict[str, Any] = getattr(_client(region, endpoint_url), operation)(**arguments)
-    except (BotoCoreError, ClientError) as error:
-        raise OSError(f"elbv2 in {region}: {error}") from error
-    return answer
-
-
-@functools.cache  # a client takes a tenth of a second of work, and other probes sample in this process
-def _client(region: str, endpoint_url: str | None) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=TIMEOUT_S,
-        read_timeout=TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 1},
-        user_agent_extra="stormproof",
-    )
-    return boto3.Session(region_name=region).client("elbv2", endpoint_url=endpoint_url, config=config)
