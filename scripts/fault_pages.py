@@ -18,6 +18,7 @@ import reference
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "reference" / "faults"
 CATALOGUE_TEST = "tests/e2e/test_catalogue.py"
+AWS_TEST = "tests/aws/test_faults.py"
 
 MATURITY = (
     ("undo is idempotent", "test_inject_confirm_undo", "the second undo changes nothing"),
@@ -25,6 +26,15 @@ MATURITY = (
     ("confirmed from outside", "test_inject_confirm_undo", "felt after the act, gone after the undo"),
     ("no residue", "test_injector_is_killed", "the lab's state after equals its state before"),
     ("a no-op is not felt", "test_a_fault_that_does_nothing_is_not_felt", "the confirmation does not confirm itself"),
+)
+
+# Of a fault that there is in AWS only: shown against an emulator, over HTTP.
+MATURITY_IN_AWS = (
+    ("undo is idempotent", "the second undo changes nothing"),
+    ("undo wherever it was cut off", "before and after each call, and at each call of the undo, from the ledger alone"),
+    ("confirmed from outside", "felt after the act, gone after the undo"),
+    ("no residue", "the state after equals the state before"),
+    ("a no-op is not felt", "the confirmation does not confirm itself"),
 )
 
 
@@ -52,6 +62,14 @@ def page(module: Any) -> str:
         "| gate | shown by | what is shown |",
         "| --- | --- | --- |",
     ]
+    lines += _in_the_lab(module) if "local" in module.ENVIRONMENTS else _in_aws(module)
+    lines.append("| bounds | `Arguments` above | a value out of bounds is an error with file and line |")
+    return "\n".join(lines) + "\n"
+
+
+def _in_the_lab(module: Any) -> list[str]:
+    """The gates, with the tests that are parametrised over the catalogue."""
+    lines = []
     cases = [module.KIND, *(f"{module.KIND}-{mode}" for mode in getattr(module, "MODE_EXAMPLES", {}))]
     for gate, test, what in MATURITY:
         shown = ", ".join(f"[`{test}[{case}]`](../../../{CATALOGUE_TEST})" for case in cases)
@@ -59,9 +77,17 @@ def page(module: Any) -> str:
     experiments = _experiments(module.KIND)
     shown = ", ".join(f"[{slug}](../../../experiments/{slug}/notes.md)" for slug in experiments) or "none yet"
     what = "held on hardened, refuted on naive, invalid as no-op: `make controls`"
-    lines.append(f"| positive control | {shown} | {what} |")
-    lines.append("| bounds | `Arguments` above | a value out of bounds is an error with file and line |")
-    return "\n".join(lines) + "\n"
+    return [*lines, f"| positive control | {shown} | {what} |"]
+
+
+def _in_aws(module: Any) -> list[str]:
+    """The gates, with the test and what it wrote down: a page may not promise a rehearsal that is not there."""
+    rehearsals = sorted((ROOT / "tests/golden/aws").glob(f"{module.KIND}*-rehearsal.json"))
+    if not rehearsals:
+        raise FileNotFoundError(f"{module.KIND}: no rehearsal in tests/golden/aws")
+    data = ", ".join(f"[{path.stem}](../../../{path.relative_to(ROOT)})" for path in rehearsals)
+    lines = [f"| {gate} | [{AWS_TEST}](../../../{AWS_TEST}), {data} | {what} |" for gate, what in MATURITY_IN_AWS]
+    return [*lines, "| positive control | none: no account of AWS was there to try it in | – |"]
 
 
 def _summary(module: Any) -> list[str]:

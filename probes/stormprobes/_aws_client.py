@@ -1,14 +1,46 @@
-"""A client for probes that ask the account's own API: one attempt, two seconds, as whom the caller says."""
+"""Clients for probes that ask the account's own API: one attempt, two seconds, as whom the caller says.
+
+A probe's calls must neither wait nor repeat themselves, as it is asked again anyway; every refusal is an `OSError`.
+"""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 TIMEOUT_S = 2.0
 SESSION_NAME = "stormproof-probe"
+Identity = tuple[str | None, ...]  # profile, role_arn, external_id; empty: the process's own credentials
+
+
+def call(
+    service: str, region: str, endpoint_url: str | None, operation: str, identity: Identity = (), **arguments: Any
+) -> dict[str, Any]:
+    """One call. Raises `OSError` when the service does not answer or refuses: no answer is not an answer."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = aws_client(service, region, endpoint_url, *(identity if any(identity) else ()))
+        answer: dict[str, Any] = getattr(client, operation)(**arguments)
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(f"{service} in {region}: {error}") from error
+    return answer
+
+
+def pages(
+    service: str, region: str, endpoint_url: str | None, operation: str, identity: Identity = (), **arguments: Any
+) -> Iterator[dict[str, Any]]:
+    """Every page of a list; else as `call`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client = aws_client(service, region, endpoint_url, *(identity if any(identity) else ()))
+        yield from client.get_paginator(operation).paginate(**arguments)
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(f"{service} in {region}: {error}") from error
 
 
 @functools.cache  # a client takes a tenth of a second of work, and other probes sample in this process

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stormprobes._aws_client import aws_client
+from stormprobes._aws_client import Identity, pages
 
 __all__ = ["alarm_state"]
 
@@ -30,28 +30,21 @@ def alarm_state(
     """
     if not 0 < len(names) <= NAMES_MAX:
         raise ValueError(f"expected 1 to {NAMES_MAX} names of alarms, got {len(names)}")
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        client = aws_client("cloudwatch", region, endpoint_url, profile, role_arn, external_id)
-        described = [
-            alarm
-            for page in client.get_paginator("describe_alarms").paginate(
-                AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-            )
-            for alarm in [*page["MetricAlarms"], *page["CompositeAlarms"]]
-        ]
-    except (BotoCoreError, ClientError) as error:
-        raise OSError(f"CloudWatch in {region}: {error}") from error
     alarms = {
         alarm["AlarmName"]: {
             "state": alarm["StateValue"],
             "since": alarm["StateUpdatedTimestamp"].isoformat(),
             "reason": alarm.get("StateReason", ""),
         }
-        for alarm in described
+        for alarm in _describe(names, region, endpoint_url, (profile, role_arn, external_id))
     }
     unknown = [name for name in names if name not in alarms]
     if unknown:
         raise ValueError(f"{region} has no alarm called {', '.join(map(repr, unknown))}")
     return {"alarms": alarms}
+
+
+def _describe(names: list[str], region: str, endpoint_url: str | None, identity: Identity) -> list[Any]:
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    asked = pages("cloudwatch", region, endpoint_url, "describe_alarms", identity, AlarmNames=names, AlarmTypes=kinds)
+    return [alarm for page in asked for alarm in [*page["MetricAlarms"], *page["CompositeAlarms"]]]

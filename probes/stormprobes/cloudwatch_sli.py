@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stormprobes._aws_client import aws_client
+from stormprobes._aws_client import pages
 from stormprobes._run_record import read_rows
 
 __all__ = ["cloudwatch_sli", "periods_within"]
@@ -47,31 +47,30 @@ def cloudwatch_sli(
     *sli* has `namespace`, `metric`, `statistic`, and may have `dimensions` (name → value) and `period_s` (60). Raises
     `OSError` when CloudWatch does not answer or refuses.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     period_s = int(sli.get("period_s") or 60)
     wanted = periods_within(start_s, end_s, period_s)
     if not wanted:
         return _row([], 0, f"no whole period of {period_s} s lies within {end_s - start_s:.0f} s")
     named = [{"Name": name, "Value": value} for name, value in (sli.get("dimensions") or {}).items()]
     query = {"Namespace": sli["namespace"], "MetricName": sli["metric"], "Dimensions": named}
-    try:
-        client = aws_client("cloudwatch", region, endpoint_url, profile, role_arn, external_id)
-        pages = client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=[
-                {"Id": "sli", "MetricStat": {"Metric": query, "Period": period_s, "Stat": sli["statistic"]}},
-            ],
-            StartTime=dt.datetime.fromtimestamp(wanted[0], dt.UTC),
-            EndTime=dt.datetime.fromtimestamp(wanted[-1] + period_s, dt.UTC),
-        )
-        found = {
-            at.timestamp(): float(value)
-            for page in pages
-            for result in page["MetricDataResults"]
-            for at, value in zip(result["Timestamps"], result["Values"], strict=True)
-        }
-    except (BotoCoreError, ClientError) as error:
-        raise OSError(f"CloudWatch in {region}: {error}") from error
+    answers = pages(
+        "cloudwatch",
+        region,
+        endpoint_url,
+        "get_metric_data",
+        (profile, role_arn, external_id),
+        MetricDataQueries=[
+            {"Id": "sli", "MetricStat": {"Metric": query, "Period": period_s, "Stat": sli["statistic"]}},
+        ],
+        StartTime=dt.datetime.fromtimestamp(wanted[0], dt.UTC),
+        EndTime=dt.datetime.fromtimestamp(wanted[-1] + period_s, dt.UTC),
+    )
+    found = {
+        at.timestamp(): float(value)
+        for page in answers
+        for result in page["MetricDataResults"]
+        for at, value in zip(result["Timestamps"], result["Values"], strict=True)
+    }
     values = [found[at] for at in wanted if at in found]
     missing = len(wanted) - len(values)
     reason = f"no data for {missing} of {len(wanted)} periods of {sli['metric']}" if missing else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stormprobes._aws_client import aws_client
+from stormprobes._aws_client import call
 
 __all__ = ["elbv2_target_health", "elbv2_zone_health", "health_check_settings"]
 
@@ -19,7 +19,7 @@ def elbv2_target_health(target_group_arn: str, region: str, endpoint_url: str | 
     Raises `OSError` when it does not answer or refuses, and `ValueError` for a group without targets: an empty group
     is not one that is well.
     """
-    answer = _call(region, endpoint_url, "describe_target_health", TargetGroupArn=target_group_arn)
+    answer = call("elbv2", region, endpoint_url, "describe_target_health", TargetGroupArn=target_group_arn)
     described = answer["TargetHealthDescriptions"]
     if not described:
         raise ValueError(f"{target_group_arn} has no targets")
@@ -44,7 +44,7 @@ def elbv2_zone_health(
     for arn in target_group_arns:
         group = arn.split("/")[1] if "/" in arn else arn
         identity = (profile, role_arn, external_id)
-        answer = _call(region, endpoint_url, "describe_target_health", identity, TargetGroupArn=arn)
+        answer = call("elbv2", region, endpoint_url, "describe_target_health", identity, TargetGroupArn=arn)
         seen = dict(_target(one) for one in answer["TargetHealthDescriptions"])
         for target, row in seen.items():
             targets[f"{group}/{target}"] = {**row, "zone": zones.get(target, row["zone"])}
@@ -55,7 +55,7 @@ def elbv2_zone_health(
 
 def health_check_settings(target_group_arn: str, region: str, endpoint_url: str | None = None) -> dict[str, Any]:
     """How *target_group_arn* checks its targets: interval_s, timeout_s, unhealthy_threshold, healthy_threshold."""
-    answer = _call(region, endpoint_url, "describe_target_groups", TargetGroupArns=[target_group_arn])
+    answer = call("elbv2", region, endpoint_url, "describe_target_groups", TargetGroupArns=[target_group_arn])
     group = answer["TargetGroups"][0]
     return {
         "interval_s": float(group["HealthCheckIntervalSeconds"]),
@@ -70,20 +70,3 @@ def _target(described: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     flags = [word for word in (health["State"], health.get("Reason")) if word]
     zone = target.get("AvailabilityZone") or ""
     return target["Id"], {"zone": zone, "healthy": health["State"] == "healthy", "flags": flags}
-
-
-def _call(
-    region: str,
-    endpoint_url: str | None,
-    operation: str,
-    identity: tuple[str | None, str | None, str | None] = (None, None, None),
-    **arguments: Any,
-) -> dict[str, Any]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        client = aws_client("elbv2", region, endpoint_url, *identity)
-        answer: dict[str, Any] = getattr(client, operation)(**arguments)
-    except (BotoCoreError, ClientError) as error:
-        raise OSError(f"elbv2 in {region}: {error}") from error
-    return answer

@@ -76,8 +76,9 @@ class Bench:
 
 def _cases() -> list[Any]:
     """Each kind with its EXAMPLE, and with those of its modes; a mode's name stands behind the kind's."""
-    cases = [pytest.param((kind, None), id=kind) for kind in sorted(catalogue.KINDS)]
-    for kind in sorted(catalogue.KINDS):
+    kinds = [kind for kind in sorted(catalogue.KINDS) if catalogue.LOCAL in catalogue.module(kind).ENVIRONMENTS]
+    cases = [pytest.param((kind, None), id=kind) for kind in kinds]
+    for kind in kinds:
         modes = getattr(catalogue.module(kind), "MODE_EXAMPLES", {})
         cases += [pytest.param((kind, mode), id=f"{kind}-{mode}") for mode in modes]
     return cases

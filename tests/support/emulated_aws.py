@@ -10,6 +10,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import yaml
 
 from stormproof.faults import aws
@@ -31,7 +33,8 @@ from support.command import wait_for
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/stormproof-staging"
 READY = {"chaos-ready": "true", "app": "shop"}
-READS = ("Describe", "Get", "List", "AssumeRole")  # to become who the file says is no change to anything
+# To become who the file says is no change to anything, and an invocation of a canary is none that is brought back.
+READS = ("Describe", "Get", "List", "AssumeRole", "Invoke")
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -359,10 +362,11 @@ class _Recording(http.server.BaseHTTPRequestHandler):
         if "Action" in form:
             return form["Action"][0]
         rpc = self.path.partition("/operation/")[2]  # Smithy's RPC over CBOR
-        return rpc or f"{self.command.title()} {self.path}"
+        return rpc or _rest_operation(self._service(), self.command, self.path)
 
     def _forward(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        headers.setdefault("Content-Type", "application/octet-stream")  # or urllib calls it a form, and moto reads one
         url = self.memory.behind + self.path
         request = urllib.request.Request(url, data=body or None, headers=headers, method=self.command)
         try:
@@ -377,6 +381,8 @@ class _Recording(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
+        if status >= 400 and b"<Code>" in data:  # where a protocol's errors are JSON, the code is read from here
+            self.send_header("x-amzn-errortype", data.partition(b"<Code>")[2].partition(b"<")[0].decode())
         self.end_headers()
         self.wfile.write(data)
 
@@ -387,6 +393,27 @@ class _Recording(http.server.BaseHTTPRequestHandler):
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     """What clients read of an answer's headers."""
     return {name: headers[name] for name in ("Content-Type", "ETag", "Last-Modified") if headers.get(name)}
+
+
+@functools.cache
+def _rest_operations(service: str) -> list[tuple[str, re.Pattern[str], str]]:
+    """Method, path and name of each operation of a service whose operations are paths."""
+    model = botocore.session.get_session().get_service_model(service)
+    found = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(http["requestUri"].partition("?")[0]))
+        found.append((http["method"], re.compile(path), name))
+    return found
+
+
+def _rest_operation(service: str, method: str, path: str) -> str:
+    fits = [
+        name
+        for verb, pattern, name in (_rest_operations(service) if service else ())
+        if verb == method and pattern.fullmatch(path.partition("?")[0])
+    ]
+    return fits[0] if fits else f"{method.title()} {path}"
 
 
 def _error(status: int, code: str) -> tuple[int, Mapping[str, str], bytes]:

@@ -1,6 +1,6 @@
 """An environment and resolved faults, written by hand: what plans are tested against, free of a running lab."""
 
-from stormproof.model.cloud import Cloud, CloudDependency, CloudZone, Cluster, Fis, ScalingGroup, Sidecar
+from stormproof.model.cloud import Cloud, CloudDependency, CloudZone, Cluster, Fis, Function, ScalingGroup, Sidecar
 from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
 from stormproof.model.experiment import Experiment, FaultRequest, Limits, Load, Timeline
 from stormproof.model.plan import ResolvedFault
@@ -94,6 +94,8 @@ def _called() -> tuple[Sidecar, dict[str, CloudDependency]]:
             name="recommendations", upstream="http://recommendations.staging:8080", canary_path="/healthz", port=9101
         ),
         "cart": CloudDependency(name="cart", service="dynamodb", port=9102),
+        "ledger": CloudDependency(name="ledger", address="10.0.9.1:5432", security_group="sg-0123456789abcdef0"),
+        "thumbnails": CloudDependency(name="thumbnails", function=Function(name="thumbnails", payload="{}")),
     }
     return sidecar, called
 
@@ -127,7 +129,7 @@ def make_aws_environment() -> Environment:
             for zone in zones
         },
         proxy=proxy_of(sidecar),
-        dependencies={name: dependency_of(sidecar, one) for name, one in called.items()},
+        dependencies={name: dependency_of(sidecar, one) for name, one in called.items() if one.port},
         release_parameter="/shop/release",
         cloud=Cloud(
             tags={"chaos-ready": "true", "app": "shop"},

@@ -76,6 +76,23 @@ def outage_target(
     }
 
 
+def instances_target(kind: str, zone: str, instances: tuple[Instance, ...], environment: Environment) -> dict[str, Any]:
+    """The target of a loss of *instances* of *zone* alone: their groups are kept from replacing them meanwhile."""
+    cloud = environment.cloud
+    assert cloud is not None, "the caller knows that it is in AWS"
+    ids = [one.id for one in instances]
+    groups = {one.name: one.arn for one in cloud.scaling_groups}
+    return {
+        "zone": zone,
+        "mode": MODE,
+        "kind": kind,
+        "instance_ids": ids,
+        "urls": [one.url for one in instances if one.url],
+        "target_groups": list(cloud.target_groups.values()),
+        "losses": {**({"scaling": {"groups": groups}} if groups else {}), "instances": {"instance_ids": ids}},
+    }
+
+
 def _heirs(clusters: Any, az_name: str) -> dict[str, str]:
     """For each cluster whose writer is in the zone, the first member elsewhere; without one nothing can take over."""
     heirs = {}
@@ -102,6 +119,7 @@ class AzOutage:
     losses: Mapping[str, Mapping[str, Any]]
     configuration: Mapping[str, Any]
     mode: str = MODE
+    kind: str = "az-loss"
 
     gap_s: ClassVar[float] = 1.0  # each look may be a call to AWS
     felt_within_s: ClassVar[float] = 180.0  # a machine takes its time to stop, and a balancer to notice
@@ -114,8 +132,8 @@ class AzOutage:
 
     @property
     def effect(self) -> dict[str, Any]:
-        """The zone's share of the samples goes to nothing."""
-        return {"kind": "zone-silent", "zone": self.zone}
+        """The zone's share of the samples goes to nothing; of some instances alone nothing must show."""
+        return {"kind": "zone-silent", "zone": self.zone} if self.kind == "az-loss" else {}
 
     @property
     def api_calls(self) -> tuple[ApiCall, ...]:
@@ -157,21 +175,25 @@ class AzOutage:
             except Exception as error:  # noqa: BLE001 - one part that fails must not keep the others broken
                 failed[name] = str(error)
         if failed:
-            raise FaultError("az-loss: not back: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
+            raise FaultError(f"{self.kind}: not back: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
 
     @property
     def _bound(self) -> dict[str, OutagePart]:
         """In the order in which they are done."""
-        where, own = self.configuration, self.losses
+        where, own, kind = self.configuration, self.losses, self.kind
         parts: dict[str, OutagePart] = {}
         if "databases" in own:
-            parts["databases"] = OutageDatabases(zone=self.zone, configuration=where, **own["databases"])
+            parts["databases"] = OutageDatabases(zone=self.zone, configuration=where, kind=kind, **own["databases"])
         if "scaling" in own:
             parts["scaling"] = OutageScaling(
-                instance_ids=self.instance_ids, target_groups=self.target_groups, configuration=where, **own["scaling"]
+                instance_ids=self.instance_ids,
+                target_groups=self.target_groups,
+                configuration=where,
+                kind=kind,
+                **own["scaling"],
             )
         if "network" in own:
-            parts["network"] = OutageNetwork(zone=self.zone, configuration=where, **own["network"])
+            parts["network"] = OutageNetwork(zone=self.zone, configuration=where, kind=kind, **own["network"])
         if "instances" in own:
-            parts["instances"] = OutageInstances(zone=self.zone, configuration=where, **own["instances"])
+            parts["instances"] = OutageInstances(zone=self.zone, configuration=where, kind=kind, **own["instances"])
         return parts

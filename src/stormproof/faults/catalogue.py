@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from stormproof.faults.protocol import Fault
 
+LOCAL = "local"  # among a module's ENVIRONMENTS: it can be injected in the lab
 AWS = "aws"  # among a module's ENVIRONMENTS: it can be injected where `kind: aws`
 
 KINDS: dict[str, str] = {
@@ -25,6 +26,8 @@ KINDS: dict[str, str] = {
     "composite": "stormproof.faults.composite",
     "cpu-stress": "stormproof.faults.cpu_stress",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
+    "database-failover": "stormproof.faults.database_failover",
+    "dependency-cut": "stormproof.faults.dependency_cut",
     "dependency-dns": "stormproof.faults.dependency_dns",
     "dependency-error": "stormproof.faults.dependency_error",
     "dependency-latency": "stormproof.faults.dependency_latency",
@@ -32,6 +35,7 @@ KINDS: dict[str, str] = {
     "dependency-reset": "stormproof.faults.dependency_reset",
     "dependency-timeout": "stormproof.faults.dependency_timeout",
     "instance-stop": "stormproof.faults.instance_stop",
+    "lambda-concurrency": "stormproof.faults.lambda_concurrency",
     "memory-pressure": "stormproof.faults.memory_pressure",
     "process-kill": "stormproof.faults.process_kill",
     "key-stale": "stormproof.faults.key_stale",
@@ -70,6 +74,14 @@ def resolve(
             expected=f"a fault that can be injected in AWS: {', '.join(of_aws())}",
             got=kind,
             hint=f"{environment.name!r} is of kind aws; this one needs the lab: --env local",
+        )
+    if environment.cloud is None and LOCAL not in one.ENVIRONMENTS:
+        raise InputError(
+            where=where,
+            what=f"faults: {kind}",
+            expected="a fault that can be injected in the lab",
+            got=kind,
+            hint="this one needs an environment of kind aws: docs/guides/staging.md",
         )
     resolved: ResolvedFault = one.resolve(
         one.Arguments.model_validate(dict(arguments)), environment, fault_id=fault_id, where=where

@@ -24,6 +24,7 @@ class OutageDatabases:
     zone: str
     heirs: dict[str, str]
     configuration: Mapping[str, Any]
+    kind: str = "az-loss"  # of the fault that it is part of: what its errors begin with
 
     @property
     def what(self) -> str:
@@ -55,7 +56,7 @@ class OutageDatabases:
             members = {one["DBInstanceIdentifier"]: one["IsClusterWriter"] for one in found["DBClusterMembers"]}
             if found["Status"] != "available" or members.get(heir) is not False:
                 raise FaultError(
-                    f"az-loss: expected {cluster} to be available and {heir} to be a reader of it,"
+                    f"{self.kind}: expected {cluster} to be available and {heir} to be a reader of it,"
                     f" got {found['Status']}, {members}",
                     hint="plan again, or stormproof undo --list",
                 )
@@ -79,7 +80,7 @@ class OutageDatabases:
                 strangers[cluster] = now
         if strangers:
             raise FaultError(
-                f"az-loss: clusters have writers that are neither ours nor the ones before: {strangers};"
+                f"{self.kind}: clusters have writers that are neither ours nor the ones before: {strangers};"
                 " somebody else failed them over since; left alone"
             )
 

@@ -26,6 +26,7 @@ class OutageInstances:
     zone: str
     instance_ids: list[str]
     configuration: Mapping[str, Any]
+    kind: str = "az-loss"  # of the fault that it is part of: what its errors begin with
 
     @property
     def what(self) -> str:
@@ -50,11 +51,11 @@ class OutageInstances:
             if one.get("InstanceLifecycle") == "spot":
                 spot.append(one["InstanceId"])
         if set(states) != set(self.instance_ids) or set(states.values()) != {"running"}:
-            raise FaultError(f"az-loss: expected {', '.join(self.instance_ids)} to be running, got {states}")
+            raise FaultError(f"{self.kind}: expected {', '.join(self.instance_ids)} to be running, got {states}")
         if spot:
             raise FaultError(
-                f"az-loss: {', '.join(spot)} are Spot instances, which a stop may lose for good",
-                hint="leave `instances` out of az_loss.parts: the network part cuts them off as well",
+                f"{self.kind}: {', '.join(spot)} are Spot instances, which a stop may lose for good",
+                hint="for az-loss: leave `instances` out of az_loss.parts, the network part cuts them off as well",
             )
         return {"states": states}
 
@@ -86,7 +87,7 @@ class OutageInstances:
             within_s=RUNNING_WITHIN_S,
         )
         if lost:
-            raise FaultError(f"az-loss: cannot be started again: {lost}", hint="replace them by hand")
+            raise FaultError(f"{self.kind}: cannot be started again: {lost}", hint="replace them by hand")
 
     def _states(self, names: list[str]) -> dict[str, str]:
         """One that is gone for good is not in it: a call that names it would fail for all."""

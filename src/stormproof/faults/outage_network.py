@@ -25,6 +25,7 @@ class OutageNetwork:
     subnets: list[str]
     owner: str  # the environment and zone: the tag's value
     configuration: Mapping[str, Any]
+    kind: str = "az-loss"  # of the fault that it is part of: what its errors begin with
 
     @property
     def what(self) -> str:
@@ -58,10 +59,12 @@ class OutageNetwork:
         """The ACL of each subnet; a subnet without one, or an ACL of ours, are errors."""
         ec2 = self._ec2()
         if ours := self._ours(ec2):
-            raise FaultError(f"az-loss: zone {self.zone} is cut off already by {ours}", hint="stormproof undo --list")
+            raise FaultError(
+                f"{self.kind}: zone {self.zone} is cut off already by {ours}", hint="stormproof undo --list"
+            )
         found = {subnet: acl for subnet, (_, acl) in self._associations(ec2).items()}
         if set(found) != set(self.subnets):
-            raise FaultError(f"az-loss: expected an ACL on each of {sorted(self.subnets)}, got {found}")
+            raise FaultError(f"{self.kind}: expected an ACL on each of {sorted(self.subnets)}, got {found}")
         return {"acls": found}
 
     def act(self, prior: Mapping[str, Any]) -> None:
@@ -90,7 +93,7 @@ class OutageNetwork:
         missing = sorted(set(before) - set(now))
         if strangers or missing:
             raise FaultError(
-                f"az-loss: expected the ACLs {before} or ours, got {strangers or missing};"
+                f"{self.kind}: expected the ACLs {before} or ours, got {strangers or missing};"
                 " somebody else changed them since; left alone"
             )
 

@@ -41,5 +41,5 @@ def wait_until(what: str, ask: Callable[[], bool], *, within_s: float, every_s: 
     give_up_at = time.monotonic() + within_s
     while not ask():
         if time.monotonic() > give_up_at:
-            raise FaultError(f"az-loss: waited {within_s:g} s for {what}")
+            raise FaultError(f"waited {within_s:g} s for {what}")
         time.sleep(min(every_s, within_s))

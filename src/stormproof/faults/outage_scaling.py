@@ -28,6 +28,7 @@ class OutageScaling:
     instance_ids: list[str]
     target_groups: list[str]  # ARNs
     configuration: Mapping[str, Any]
+    kind: str = "az-loss"  # of the fault that it is part of: what its errors begin with
 
     @property
     def what(self) -> str:
@@ -48,7 +49,7 @@ class OutageScaling:
         """What each group has suspended already: that stays so."""
         found = self._suspended()
         if set(found) != set(self.groups):
-            raise FaultError(f"az-loss: expected the groups {sorted(self.groups)}, got {sorted(found)}")
+            raise FaultError(f"{self.kind}: expected the groups {sorted(self.groups)}, got {sorted(found)}")
         return {"suspended": found}
 
     def act(self, prior: Mapping[str, Any]) -> None:
@@ -75,7 +76,7 @@ class OutageScaling:
             if processes:
                 client.resume_processes(AutoScalingGroupName=group, ScalingProcesses=processes)
         if gone := sorted(set(prior["suspended"]) - set(now)):
-            raise FaultError(f"az-loss: the groups {gone} are gone; somebody else deleted them since")
+            raise FaultError(f"{self.kind}: the groups {gone} are gone; somebody else deleted them since")
         changed = {
             group: missing
             for group, before in prior["suspended"].items()
@@ -83,7 +84,7 @@ class OutageScaling:
         }
         if changed:
             raise FaultError(
-                f"az-loss: processes that were suspended before are not any more: {changed};"
+                f"{self.kind}: processes that were suspended before are not any more: {changed};"
                 " somebody else changed them since; left alone"
             )
 

@@ -47,8 +47,18 @@ def proxied(
             what=f"faults: {kind}.dependency",
             expected=f"a dependency of {environment.name!r} that can be {ability}: {', '.join(names) or 'none'}",
             got=repr(name),
+            hint=other_ways(environment, name),
         )
     return dependency, proxy
+
+
+def other_ways(environment: Environment, name: str) -> str | None:
+    """How the dependency called *name* can be broken in AWS, for whoever asked for what it cannot."""
+    known = environment.cloud.dependencies if environment.cloud else {}
+    if name not in known:
+        return None
+    ways = "; ".join(f"{kinds} by its `{way}`" for way, kinds in known[name].ways.items())
+    return f"the environment's file says that {name} is broken by {ways}"
 
 
 def proxy_configuration(proxy: Proxy) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from stormproof.faults.binding import activities, resolved
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.envoy_rate_limit import bucket_resource
 from stormproof.faults.protocol import Look, Seen
-from stormproof.faults.proxied import ProxiedArguments
+from stormproof.faults.proxied import ProxiedArguments, other_ways
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 from stormproof.record.atomic import dump_json, write_bytes
@@ -77,6 +77,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
             what=f"faults: {KIND}.dependency",
             expected=f"a dependency of {environment.name!r} that can be throttled: {', '.join(able) or 'none'}",
             got=repr(arguments.dependency),
+            hint=other_ways(environment, arguments.dependency),
         )
     bound = {
         "dependency": dependency.name,

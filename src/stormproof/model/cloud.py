@@ -66,6 +66,14 @@ class Sidecar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A Lambda function."""
+
+    name: str
+    payload: str  # JSON that is harmless, for confirmation from outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudDependency:
     """Something that a workload in AWS calls, and each way in which the file lets it be broken."""
 
@@ -74,6 +82,21 @@ class CloudDependency:
     upstream: str | None = None  # where the side-car passes calls on to; of a service its regional endpoint
     canary_path: str = "/"
     port: int | None = None  # of its listener in the side-car
+    address: str | None = None  # "host:port" that a client connects to: how a cut is seen
+    security_group: str | None = None  # whose rules let clients in
+    function: Function | None = None
+
+    @property
+    def ways(self) -> dict[str, str]:
+        """How it can be broken, as the file calls it → the faults that do."""
+        proxied = "dependency-timeout, dependency-latency, dependency-error, dependency-refuse"
+        found = {
+            "proxy": f"{proxied}, throttling" if self.service else proxied,
+            "security_group": "dependency-cut",
+            "function": "lambda-concurrency",
+        }
+        there = {"proxy": self.port, "security_group": self.security_group, "function": self.function}
+        return {way: kinds for way, kinds in found.items() if there[way] is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

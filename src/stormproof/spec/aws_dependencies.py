@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import urllib.parse
 from typing import TYPE_CHECKING
 
 from stormproof.errors import SpecError
-from stormproof.model.cloud import CloudDependency, Sidecar
+from stormproof.model.cloud import CloudDependency, Function, Sidecar
 from stormproof.spec.document import Document, Location, dotted
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def dependency_from(name: str, fields: DependencyFields) -> CloudDependency:
         upstream=fields.upstream.rstrip("/") if fields.upstream else None,
         canary_path=fields.canary,
         port=fields.proxy.port if fields.proxy else None,
+        address=fields.address,
+        security_group=fields.security_group,
+        function=Function(name=fields.function.name, payload=fields.function.payload) if fields.function else None,
     )
 
 
@@ -45,18 +49,41 @@ def check_dependencies(fields: AwsEnvironmentFields, document: Document) -> None
     taken = {urllib.parse.urlsplit(fields.proxy.admin).port: "proxy.admin"} if fields.proxy else {}
     for name, one in fields.dependencies.items():
         here: Location = ("dependencies", name)
-        if one.proxy is None:
-            raise _wrong(document, here, "a way in which it can be broken: proxy", "none")
-        if fields.proxy is None:
-            raise _wrong(document, (*here, "proxy"), "a section `proxy` that says where the side-car is", "none")
-        if not one.service and not one.upstream:
-            raise _wrong(document, here, "`service` or `upstream`: where the side-car passes calls on to", "neither")
-        if one.upstream and urllib.parse.urlsplit(one.upstream).path.strip("/"):
-            raise _wrong(document, (*here, "upstream"), "a URL without a path", one.upstream)
-        if one.proxy.port in taken:
-            got = f"{one.proxy.port}, which is that of {taken[one.proxy.port]}"
-            raise _wrong(document, (*here, "proxy", "port"), "a port of its own", got)
-        taken[one.proxy.port] = name
+        if not (one.proxy or one.security_group or one.function):
+            expected = "a way in which it can be broken: proxy, security_group or function"
+            raise _wrong(document, here, expected, "none")
+        if (one.security_group is None) != (one.address is None):
+            got = "one of them"
+            raise _wrong(document, here, "`security_group` and `address`, or neither", got)
+        if one.function:
+            _check_payload(one.function.payload, document, (*here, "function", "payload"))
+        if one.proxy:
+            _check_proxied(name, one, fields, document)
+            if one.proxy.port in taken:
+                got = f"{one.proxy.port}, which is that of {taken[one.proxy.port]}"
+                raise _wrong(document, (*here, "proxy", "port"), "a port of its own", got)
+            taken[one.proxy.port] = name
+    _check_parameters(fields, document)
+
+
+def _check_payload(text: str, document: Document, here: Location) -> None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise _wrong(document, here, "JSON, as a text", text[:80]) from error
+
+
+def _check_proxied(name: str, one: DependencyFields, fields: AwsEnvironmentFields, document: Document) -> None:
+    here: Location = ("dependencies", name)
+    if fields.proxy is None:
+        raise _wrong(document, (*here, "proxy"), "a section `proxy` that says where the side-car is", "none")
+    if not one.service and not one.upstream:
+        raise _wrong(document, here, "`service` or `upstream`: where the side-car passes calls on to", "neither")
+    if one.upstream and urllib.parse.urlsplit(one.upstream).path.strip("/"):
+        raise _wrong(document, (*here, "upstream"), "a URL without a path", one.upstream)
+
+
+def _check_parameters(fields: AwsEnvironmentFields, document: Document) -> None:
     key = fields.parameters.key
     if key is not None and (INSTANCE not in key or set("{}") & set(key.replace(INSTANCE, ""))):
         raise _wrong(document, ("parameters", "key"), f"a name with {INSTANCE} in it", key)

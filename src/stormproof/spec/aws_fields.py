@@ -30,6 +30,9 @@ _Path = Annotated[str, StringConstraints(strict=True, pattern=r"^/\S{1,400}$")]
 _UrlPath = Annotated[str, StringConstraints(strict=True, pattern=r"^/[^\s?#]{0,400}$")]
 _Parameter = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_./{}-]{1,500}$")]
 _Service = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{1,60}$")]
+_SecurityGroup = Annotated[str, StringConstraints(strict=True, pattern=r"^sg-[0-9a-f]{8,17}$")]
+_HostPort = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,250}:[0-9]{1,5}$")]
+_Payload = Annotated[str, StringConstraints(strict=True, max_length=10_000)]
 _Dependency = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 _Names = Annotated[list[_Word], Field(max_length=20)]
 _Whole = Annotated[int, Field(strict=True)]
@@ -172,6 +175,13 @@ class ProxiedFields(_Section):
     )
 
 
+class FunctionFields(_Section):
+    """A Lambda function that the workload invokes."""
+
+    name: _Word = Field(description="Its name.")
+    payload: _Payload = Field(description="JSON with which it may be invoked at any time: how a throttle is seen.")
+
+
 class DependencyFields(_Section):
     """Something that the workload calls, and how it can be broken."""
 
@@ -184,6 +194,15 @@ class DependencyFields(_Section):
     )
     canary: _UrlPath = Field(default="/", description="The path of a GET that is harmless.")
     proxy: ProxiedFields | None = Field(default=None, description="Broken by the side-car.")
+    security_group: _SecurityGroup | None = Field(
+        default=None, description="Broken by taking away the ingress rules for its port. It must carry the tags."
+    )
+    address: _HostPort | None = Field(
+        default=None, description="`host:port` that is connected to, with `security_group`: how a cut is seen."
+    )
+    function: FunctionFields | None = Field(
+        default=None, description="Broken by its reserved concurrency. It must carry the tags."
+    )
 
 
 class ParametersFields(_Section):

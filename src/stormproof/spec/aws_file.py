@@ -166,6 +166,10 @@ def _names(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
     for name, one in fields.dependencies.items():
         if one.upstream:
             yield ("dependencies", name, "upstream"), one.upstream
+        if one.address:
+            yield ("dependencies", name, "address"), one.address
+        if one.function:
+            yield ("dependencies", name, "function", "name"), one.function.name
     for key, value in fields.tags.items():
         yield ("tags", key), value
     for location, arn in _arns(fields):

@@ -15,6 +15,7 @@ from stormproof.model.environment import Aws, Environment
 from stormproof.staging.dependencies import called, with_keys
 from stormproof.staging.identity import check_identity
 from stormproof.staging.targets import (
+    check_called,
     read_balancing,
     read_clusters,
     read_instances,
@@ -46,6 +47,8 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         clusters = read_clusters(file, where)
     with told("reading load balancers and target groups"):
         balancers, targets = read_balancing(file, where)
+    with told("reading what is called"):
+        check_called(file, where)
     with told("reading the alarms"):
         guard = read_alarms(file.alarms_guard, where, where=file.where)
         expected = read_alarms(file.alarms_expected, where, where=file.where)
@@ -124,6 +127,8 @@ def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
         ((*file.alarms_guard, *file.alarms_expected), ["cloudwatch:DescribeAlarms"]),
         (file.slis, ["cloudwatch:GetMetricData"]),
         (file.topic_arn, ["sns:GetTopicAttributes"]),
+        ([one for one in file.dependencies.values() if one.security_group], ["ec2:DescribeSecurityGroups"]),
+        ([one for one in file.dependencies.values() if one.function], ["lambda:GetFunction"]),
     ):
         wanted += operations if named else []
     mirror = Mirror.of(account_of(name, file).configuration)

@@ -143,6 +143,34 @@ def read_balancing(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[d
     return balancers, groups
 
 
+def check_called(file: CloudFile, configuration: Mapping[str, Any]) -> None:
+    """The security groups and functions that dependencies name are there and carry the tags."""
+    groups = {one.security_group: name for name, one in file.dependencies.items() if one.security_group}
+    if groups:
+        pages = aws.client("ec2", configuration).get_paginator("describe_security_groups")
+        where = [{"Name": "group-id", "Values": sorted(groups)}]
+        rows = [row for page in pages.paginate(Filters=where) for row in page["SecurityGroups"]]
+        tags = {str(row["GroupId"]): _tags(row.get("Tags", ())) for row in rows}
+        for group, name in groups.items():
+            _check_there(file, f"dependencies.{name}.security_group", [group], tags)
+    for name, one in file.dependencies.items():
+        if one.function:
+            found = _function_tags(one.function.name, configuration)
+            _check_there(file, f"dependencies.{name}.function", [one.function.name], found)
+
+
+def _function_tags(name: str, configuration: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    from botocore.exceptions import ClientError
+
+    client: Any = aws.client("lambda", configuration)
+    try:
+        return {name: dict(client.get_function(FunctionName=name).get("Tags") or {})}
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return {}
+        raise
+
+
 def _cluster(row: Mapping[str, Any], zones: Mapping[str, str]) -> Cluster:
     members = {
         one["DBInstanceIdentifier"]: zones.get(one["DBInstanceIdentifier"], "") for one in row["DBClusterMembers"]

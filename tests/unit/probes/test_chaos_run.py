@@ -19,6 +19,7 @@ from support.retry_traces import some_calls, trace
 
 PROBES = ROOT / "probes" / "stormprobes"
 WITH_A_LAB = ROOT / "tests" / "e2e" / "test_health_probes.py"
+WITH_AN_ACCOUNT = ROOT / "tests" / "aws" / "test_probes.py"
 (SAMPLE_RUN,) = (ROOT / "reports" / "sample" / "az-loss").iterdir()
 
 
@@ -118,5 +119,6 @@ def test_no_probe_is_left_out() -> None:
     named = set(re.findall(r"stormprobes\.([a-z][a-z0-9_]*):", texts)) | set(
         re.findall(r"called\(\"([a-z_]+)\"", texts)
     )
+    named |= set(re.findall(r'^        "([a-z_]+)": \{', WITH_AN_ACCOUNT.read_text(), re.MULTILINE))
 
     assert set() == public - named
