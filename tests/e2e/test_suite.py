@@ -22,14 +22,13 @@ def reached(out: Path, moment: str) -> bool:
 
 
 def test_a_suite_that_is_killed_under_a_fault(lab: RunningLab, tmp_path: Path) -> None:
-    """SIGKILL: its run undoes and ends; a second suite is refused; the resumed one runs it once more, and is done."""
+    """SIGKILL: its run undoes and ends; the resumed suite waits for that, runs it once more, and is done."""
     out, state = tmp_path / "reports", variables(lab.directory, tmp_path)
     settings = [argument for one in SHORT for argument in ("--set", one)]
     command = ["suite", "experiments", "--only", "dependency-timeout", "--out", out, *settings]
 
     with started(*command, **state) as suite:
         wait_for("the fault", lambda: reached(out, "fault.felt"), within_s=60)
-        refused = stormproof(*command, **state)
         suite.send_signal(signal.SIGKILL)
         suite.wait(timeout=10)
     done = stormproof("suite", "experiments", "--resume", "--json", "--out", out, **state)
@@ -37,7 +36,7 @@ def test_a_suite_that_is_killed_under_a_fault(lab: RunningLab, tmp_path: Path) -
     document: dict[str, Any] = json.loads(done.out)
     attempts = document["experiments"][0]["attempts"]
 
-    assert (69, "interrupted") == (refused.code, attempts[0]["outcome"])
+    assert "interrupted" == attempts[0]["outcome"]
     assert done.code == document["exit_code"] < 64, done.err
     assert all(one["outcome"] in ("held", "refuted", "inconclusive", "invalid") for one in attempts[1:])
     assert {one["run_id"] for one in attempts} == {path.name for path in (out / "dependency-timeout").iterdir()}

@@ -72,22 +72,24 @@ def write_name(run: RunDirectory) -> None:
     (noted / run.path.name).touch()
 
 
-def drive(reports: Path, state_dir: Path, *, kill_at: int = 0) -> tuple[int, str]:
+def drive(reports: Path, state_dir: Path, *, kill_at: int = 0, waits: bool = False) -> tuple[int, str]:
     """Play, or resume, the suite under *reports* in a process that kills itself at its *kill_at*-th event.
 
     Returns its exit code (-9: killed) and the number of events that it saw, as text, where it lived to say so.
     """
-    with driving(reports, state_dir, kill_at=kill_at) as process:
+    with driving(reports, state_dir, kill_at=kill_at, waits=waits) as process:
         out, err = process.communicate(timeout=120)
     assert process.returncode in (0, -9), err
     return process.returncode, out.strip()
 
 
 @contextlib.contextmanager
-def driving(reports: Path, state_dir: Path, *, kill_at: int = 0) -> Iterator[subprocess.Popen[str]]:
+def driving(
+    reports: Path, state_dir: Path, *, kill_at: int = 0, waits: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     """The process of `drive`, going on; killed if it is still there after."""
     process = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(reports), str(kill_at)],
+        [sys.executable, str(DRIVER), str(reports), str(kill_at), *(["waits"] if waits else [])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

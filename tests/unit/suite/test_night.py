@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,33 @@ def test_a_budget_of_damage_leaves_out_what_does_not_fit(tmp_path: Path) -> None
     assert ["held", "held", "not run"] == [standing(item) for item in state.items]
     assert "the budget of damage: a run breaks 20 target-seconds, and 5 were left" == state.items[2].left
     assert 2 == outcome_of(state).exit_code
+
+
+@pytest.mark.parametrize(("workloads", "together"), [(("shop", "search"), True), (("shop", "shop"), False)])
+def test_only_what_does_not_meet_overlaps(tmp_path: Path, workloads: tuple[str, str], together: bool) -> None:
+    """Two at once: of two workloads the second begins before the first has ended; of one it waits."""
+    folder, state = begin(tmp_path / "reports", {"a": "held", "b": "held"}, jobs=2)
+    for item, workload in zip(state.items, workloads, strict=True):
+        item.entry = dataclasses.replace(item.entry, workload=workload)
+
+    play(folder, state)
+
+    first, second = (item.attempts[0] for item in state.items)
+    assert together is (second.started_at < str(first.ended_at))
+    assert {"a": ["held"], "b": ["held"]} == outcomes(state)
+
+
+def test_the_deadline_ends_what_is_going_on(tmp_path: Path) -> None:
+    """It was thought to be short, and hangs: asked to end, interrupted, and the suite is aborted."""
+    folder, state = begin(tmp_path / "reports", {"a": "hangs", "b": "held"}, deadline_s=time.time() + 4)
+    for item in state.items:
+        item.entry = dataclasses.replace(item.entry, expected_s=0.0)
+
+    play(folder, state)
+
+    assert ["interrupted"] == [one.outcome for one in state.items[0].attempts]
+    assert ("the deadline has come", 4) == (state.stopped, outcome_of(state).exit_code)
+    assert "the suite ended before its turn: the deadline has come" == state.items[1].left
 
 
 def test_a_sick_environment_ends_the_suite(tmp_path: Path) -> None:
