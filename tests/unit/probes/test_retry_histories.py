@@ -208,6 +208,22 @@ def test_a_uniform_that_begins_just_above_nothing_is_full_jitter() -> None:
     assert 0.9 <= reading["confidence"]["jitter"]
 
 
+def test_waits_of_a_busy_machine_are_no_sure_jitter() -> None:
+    """A client that tries again at once, where "at once" takes 1 to 16 ms: not surely a rule with random waits."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for call in range(60):
+        at = np.concatenate([[0.0], np.cumsum(0.002 + rng.uniform(0.0015, [0.014, 0.015, 0.018]))]) + 0.08 * call
+        rows += [("c", f"op{call}", nth + 1, t, t + 0.001, "503") for nth, t in enumerate(at)]
+    reading = identify_retries(
+        pd.DataFrame(rows, columns=["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"])
+    )
+
+    assert 4 == reading["attempts_max"]
+    assert max(reading["confidence"][key] for key in ("family", "jitter", "base_s")) < 0.9
+    assert 0.9 <= reading["confidence"]["attempts_max"]
+
+
 def test_late_waits_before_one_retry_do_not_stretch_the_rule() -> None:
     """A recorded fleet, U(0, 1 s · 2ⁿ), that was slow to begin: some first waits of up to 1.26 s, all others within
     their ends. The base is 1 s and not the 1.16 s that would let them in."""
