@@ -90,6 +90,14 @@ def test_two_retries_leave_doubt() -> None:
     assert "linear" in {one["family"] for one in reading["candidates"]}
 
 
+def test_a_cap_at_the_second_wait_leaves_doubt_about_the_growth() -> None:
+    """30, 75 and 75 ms, cut at 75: ×2.5 or more, four times, or plus 45 ms. All are candidates, and none is sure."""
+    reading = identify_retries(history([0.03, 0.075, 0.075]))
+
+    assert reading["confidence"]["family"] < 0.9
+    assert {"exponential", "quadratic"} <= {one["family"] for one in reading["candidates"]}
+
+
 def test_a_cap_that_is_reached_is_told_and_one_that_is_not_is_none() -> None:
     """Waits of 0.1, 0.2, 0.4, 0.5, 0.5 have a cap of 0.5; waits of 0.1, 0.2, 0.4 have none to see."""
     capped = identify_retries(history([0.1, 0.2, 0.4, 0.5, 0.5]))
