@@ -17,7 +17,7 @@ import numpy as np
 from stormprobes.retries import jitter, schedule
 from stormprobes.retries.confidence import ceiling
 from stormprobes.retries.fit_quality import quality
-from stormprobes.retries.model import DECORRELATED_FACTOR, Model, log_likelihood
+from stormprobes.retries.model import DECORRELATED_FACTOR, Model, edges, log_likelihood
 from stormprobes.retries.proportion import Proportion, proportion_of
 from stormprobes.retries.search import Fit, fit_models, stalled
 from stormprobes.retries.sharpness import sharpness
@@ -40,6 +40,8 @@ LAST_WAIT_OUTLIERS = 0.5
 SURE_MIN = 0.01
 STALLED_QUALITY_MIN = 0.5
 SLOW_OVERHEAD_S, SLOW_MAX = 0.007, 0.85
+SHORT_S = 0.012
+AT_ONCE_S = 0.025  # what "at once" was seen to take on a busy machine, and up to there it looks like any random wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +106,7 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
     sharp = {name: sharpness(fits[0], some, range_s, name) for name in ("base", "multiplier", "increment", "cap")}
     answer = _answer(named, sure, sharp)
     model = fits[0].model
-    if model.structure.family == "immediate" and model.values["overhead"] > SLOW_OVERHEAD_S:
-        # A short random wait on a usual machine, or "at once" on a slow one: never quite sure which.
+    if _may_be_at_once(model, some):
         answer["confidence"] = {key: min(SLOW_MAX, value) for key, value in answer["confidence"].items()}
     detail = {
         "lead": min(model.structure.lead, some.deepest),
@@ -117,6 +118,14 @@ def read_backoff(waits: Waits, *, trust: float = 1.0) -> Backoff:
         "stalls": some.stalls,
     }
     return Backoff(**answer, detail=detail, last_is_cut=cut is not None, is_exact=model.structure.jitter == "none")
+
+
+def _may_be_at_once(model: Model, waits: Waits) -> bool:
+    """A short random wait on a usual machine, or "at once" on a slow one: never quite sure which."""
+    if model.structure.family == "immediate":
+        return model.values["overhead"] > SLOW_OVERHEAD_S
+    low, high = edges(model, waits)
+    return float(low.min()) < SHORT_S and float(high.max()) < AT_ONCE_S
 
 
 def _without_cut_waits(model: Model, waits: Waits, range_s: float) -> Waits | None:

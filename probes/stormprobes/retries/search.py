@@ -392,6 +392,8 @@ def _for_family(
     caps = {round(float(np.median(x[x > share * x.max()])), 6) for x in (top, middle) for share in (0.93, 0.8)}
     for limit in caps:
         below = int(np.argmax(ceiling > 0.93 * limit)) if np.any(ceiling > 0.93 * limit) else len(ceiling)
+        if below:  # a second wait that is cut already still says how much it grew at least
+            below = max(below, len(schedule.parameters_of(family)))
         for guess in _slopes(family, ceiling[:below], weight[:below]) if below else ():
             if _last(family, len(ceiling), guess) > 1.05 * limit:
                 yield {**guess, "cap": limit}  # a cap that is not reached is no cap

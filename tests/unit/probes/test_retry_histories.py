@@ -90,6 +90,14 @@ def test_two_retries_leave_doubt() -> None:
     assert "linear" in {one["family"] for one in reading["candidates"]}
 
 
+def test_a_cap_at_the_second_wait_leaves_doubt_about_the_growth() -> None:
+    """30, 75 and 75 ms, cut at 75: ×2.5 or more, four times, or plus 45 ms. All are candidates, and none is sure."""
+    reading = identify_retries(history([0.03, 0.075, 0.075]))
+
+    assert reading["confidence"]["family"] < 0.9
+    assert {"exponential", "quadratic"} <= {one["family"] for one in reading["candidates"]}
+
+
 def test_a_cap_that_is_reached_is_told_and_one_that_is_not_is_none() -> None:
     """Waits of 0.1, 0.2, 0.4, 0.5, 0.5 have a cap of 0.5; waits of 0.1, 0.2, 0.4 have none to see."""
     capped = identify_retries(history([0.1, 0.2, 0.4, 0.5, 0.5]))
@@ -206,6 +214,22 @@ def test_a_uniform_that_begins_just_above_nothing_is_full_jitter() -> None:
 
     assert ("exponential", "full") == (reading["family"], reading["jitter"])
     assert 0.9 <= reading["confidence"]["jitter"]
+
+
+def test_waits_of_a_busy_machine_are_no_sure_jitter() -> None:
+    """A client that tries again at once, where "at once" takes 1 to 16 ms: not surely a rule with random waits."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for call in range(60):
+        at = np.concatenate([[0.0], np.cumsum(0.002 + rng.uniform(0.0015, [0.014, 0.015, 0.018]))]) + 0.08 * call
+        rows += [("c", f"op{call}", nth + 1, t, t + 0.001, "503") for nth, t in enumerate(at)]
+    reading = identify_retries(
+        pd.DataFrame(rows, columns=["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"])
+    )
+
+    assert 4 == reading["attempts_max"]
+    assert max(reading["confidence"][key] for key in ("family", "jitter", "base_s")) < 0.9
+    assert 0.9 <= reading["confidence"]["attempts_max"]
 
 
 def test_late_waits_before_one_retry_do_not_stretch_the_rule() -> None:

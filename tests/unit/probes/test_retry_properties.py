@@ -18,7 +18,7 @@ from stormprobes.retry_with_jitter import identify_retries
 from support.retry_clients import Client, arrivals, random_client
 from support.retry_traces import random_calls, renamed, shifted, some_calls, trace
 
-MANY = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 FEW = settings(MANY, max_examples=4)
 COLUMNS = ["client", "op", "attempt", "t_start_s", "t_end_s", "outcome"]
 SURE = ("axios_retry_linear", "cockatiel_full", "tenacity_exponential")  # read as surely as so many calls allow

@@ -64,11 +64,11 @@ def test_most_right_labels_are_confident(scored: list[Mark]) -> None:
     assert SHARE_CONFIDENT_MIN <= sum(mark.confidence >= CONFIDENT for mark in right) / len(right)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.6])
-def test_parts_of_a_recording_are_not_surer(readings: dict[str, dict[str, Any]], share: float) -> None:
+def test_parts_of_a_recording_are_not_surer(readings: dict[str, dict[str, Any]]) -> None:
     """Whichever calls of one library are dropped, no label becomes surer, but for a weight's last digits; never where
     the whole is as sure as its calls allow."""
     for seed, (name, whole) in enumerate(readings.items()):
+        share = 0.2 + 0.6 * seed / len(readings)
         part = identify_retries(random_calls(trace(name), int(share * whole["n_ops"]), seed))
         for key in LABELS:
             most = whole["confidence"][key]
