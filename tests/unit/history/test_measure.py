@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from stormproof.errors import RunDirectoryError
 from stormproof.history.entry import entry_of
 from stormproof.record.layout import RunDirectory
 from stormproof.verdict.assess import assess
-from stormproof.verdict.document import write_verdict
+from stormproof.verdict.document import read_verdict, write_verdict
 from support.evidence_runs import SAMPLE
 from support.synthetic import SyntheticRun
 
@@ -76,6 +77,17 @@ def test_conditions_are_load_timeline_and_faults(tmp_path: Path) -> None:
 
     assert first.conditions == other_claim.conditions
     assert first.conditions != longer.conditions
+
+
+def test_a_text_that_postgresql_cannot_hold_is_made_one_that_both_can(tmp_path: Path) -> None:
+    """NUL in a title: the same replacement for every database, before it is written."""
+    run = judged(tmp_path / "run")
+    verdict = read_verdict(run.verdict)
+    write_verdict(run.verdict, replace(verdict, title="The\x00shop", reasons=("a\x00",)))
+
+    found = entry_of(run.path)
+
+    assert ("The\ufffdshop", ("a\ufffd",)) == (found.title, found.reasons)
 
 
 def test_a_run_without_a_verdict_is_no_entry(tmp_path: Path) -> None:
