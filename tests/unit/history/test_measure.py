@@ -56,7 +56,22 @@ def test_the_share_of_calls_that_met_a_fault_is_its_strength(tmp_path: Path) -> 
     found = measures(run.path)
 
     assert 0.25 == found["1-dependency-latency: calls that met it"]
-    assert 300.0 == found["1-dependency-latency: a call's time"]
+    assert 300.0 == found["1-dependency-latency: delay met"]
+
+
+def test_what_the_workload_does_about_a_fault_is_no_strength(tmp_path: Path) -> None:
+    """Calls given up after 250 of 3,000 ms are no weaker delay, and a slow zone that is asked less no weaker fault."""
+    given_up = [{"dependency": "cart", "at_s": 18 + n * 0.4, "duration_ms": 250.0, "flags": "DI"} for n in range(40)]
+    timeout = judged(
+        tmp_path / "a", fault_id="1-dependency-timeout", arrivals=given_up,
+        effect={"kind": "arrivals-delayed", "dependency": "cart", "delay_ms": 3000},
+    )  # fmt: skip
+    slowed = judged(tmp_path / "b", effect={"kind": "zone-slowed", "zone": "a", "slow_ms": 5})
+
+    assert ["calls that met it", "in force"] == [
+        name.partition(": ")[2] for name in measures(timeout.path) if "timeout" in name
+    ]
+    assert ["1-az-loss: in force"] == [name for name in measures(slowed.path) if "az-loss" in name]
 
 
 def test_too_few_calls_say_nothing(tmp_path: Path) -> None:
