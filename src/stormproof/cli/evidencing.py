@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from stormproof.cli import bundling
+from stormproof.cli import bundling, publishing
 from stormproof.cli.bundling import REPORTS, JsonOption, ReportsOption, SettingsOption
 from stormproof.cli.printing import console, print_json
-from stormproof.errors import NotInThisVersionError, SpecError, UsageError
+from stormproof.errors import SpecError, UsageError
 
 evidence = typer.Typer(help="Evidence for the Well-Architected Reliability pillar.", no_args_is_help=True)
 
@@ -103,10 +103,7 @@ evidence.command("verify")(bundling.verify)
 evidence.command("anchor")(bundling.anchor)
 
 
-@evidence.command("publish", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def publish() -> int:
-    """Not in this version: to the AWS Well-Architected Tool."""
-    raise NotInThisVersionError("evidence publish")
+evidence.command("publish")(publishing.publish)
 
 
 def _chosen(reports: Path, env: Sequence[str] | None) -> list[str]:

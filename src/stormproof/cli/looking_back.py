@@ -154,8 +154,6 @@ def _print_drift(found: Sequence[TrackDrift]) -> None:
     for one in found:
         for watched in (*one.claims, *one.measures):
             for _, said in notes(watched):
-                if said.startswith("Not watched"):
-                    continue
                 out.print(Text(f"{one.track.name}: {watched.name}", style="dim"))
                 out.print(Text(f"  {said}"))
     missing = max((watched.waiting for one in found for watched in one.claims), default=0)

@@ -150,17 +150,19 @@ def check_chain(files: Mapping[str, bytes], *, head: Mapping[str, Any] | None) -
     """The links in *files* (name → bytes) in order, and everything that is wrong with them as a chain with *head*."""
     links: list[Link] = []
     problems: list[Problem] = []
+    expected, previous, is_sound = 1, None, True  # of the one before: nothing follows from what is damaged, it is told
     for name in sorted(files):
         link, problem = _link(name, files[name])
+        wrong = [problem] if problem else []
         if link is not None:
             links.append(link)
-        if problem:
-            problems.append(Problem(file=name, what=problem))
-    previous: Link | None = None
-    for place, link in enumerate(links, start=1):
-        problems += [Problem(file=link.name, what=what) for what in _out_of_place(link, place, previous)]
-        previous = link
-    problems += _against_head(previous, head)
+            wrong = wrong or list(_out_of_place(link, expected, previous if is_sound else None, is_sound=is_sound))
+        problems += [Problem(file=name, what=what) for what in wrong]
+        number = _NAME.fullmatch(name)
+        if number is not None:  # what stands there has taken this place, whatever it is
+            expected, previous, is_sound = int(number[1]) + 1, link, not wrong
+    if is_sound or head is None or head.get("sequence") != expected - 1:  # else it names what is damaged, and told
+        problems += _against_head(links[-1] if links else None, head)
     return links, problems
 
 
@@ -184,11 +186,11 @@ def _link(name: str, data: bytes) -> tuple[Link | None, str]:
     return link, ""
 
 
-def _out_of_place(link: Link, place: int, previous: Link | None) -> Iterator[str]:
+def _out_of_place(link: Link, place: int, previous: Link | None, *, is_sound: bool) -> Iterator[str]:
     held = link.record["integrity"].get("previous_sha256")
     if link.sequence != place:
         yield f"is record {link.sequence} where record {place} should be: something was removed, added or moved"
-    elif held != (previous.sha256 if previous else None):
+    elif is_sound and held != (previous.sha256 if previous else None):
         before = f"record {previous.sequence}" if previous else "no record"
         yield f"does not hold the digest of what stands before it, {before}: that was changed, or this was"
 

@@ -81,10 +81,13 @@ def verify_files(files: Mapping[str, bytes], *, key: Ed25519PublicKey | None = N
         if MANIFEST not in {one.file for one in problems}:
             problems += [Problem(file=MANIFEST, what="was changed: it is no manifest any more")]
     else:
-        problems += _check_files(files, manifest["files"])
+        wrong_files = _check_files(files, manifest["files"])
+        if not _is_of_the_manifest(problems, wrong_files):
+            problems += wrong_files
     records = {name.removeprefix("records/"): data for name, data in files.items() if name.startswith("records/")}
     links, wrong = check_chain(records, head=manifest.get("head") if manifest else None)
-    if manifest is not None:  # else its head is missing because the manifest is
+    # Without a manifest its head is missing because the manifest is; and where a record is damaged, so is the chain.
+    if manifest is not None and not any(one.file.startswith("records/") or one.file == MANIFEST for one in problems):
         problems += [Problem(file=_in_bundle(one.file), what=one.what) for one in wrong]
         problems += _check_simulated(links, manifest)
     if key is not None:
@@ -152,6 +155,20 @@ def _check_seal(files: Mapping[str, bytes]) -> list[Problem]:
     if MANIFEST in files and first != f"{sha256(files[MANIFEST])}  {MANIFEST}\n".encode():
         return [Problem(file=MANIFEST, what="was changed: it does not have the digest that was written down")]
     return gone
+
+
+def _is_of_the_manifest(sealed: Sequence[Problem], files: Sequence[Problem]) -> bool:
+    """Whether the one file that is not as the manifest says is the manifest's own damage, which is told already.
+
+    A damaged entry shows as one changed file; a damaged name as one that is missing, and one that is it under another.
+    """
+    if [one.file for one in sealed] != [MANIFEST] or not sealed[0].what.startswith("was changed"):
+        return False
+    gone = [one.file for one in files if one.what == "is missing"]
+    others = [one for one in files if one.what != "is missing"]
+    if not gone:
+        return len(others) <= 1
+    return len(gone) == 1 and [f"was moved: it is {gone[0]}"] == [one.what for one in others]
 
 
 def _moved_manifest(files: Mapping[str, bytes]) -> str | None:

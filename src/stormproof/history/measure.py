@@ -16,12 +16,16 @@ from stormproof.model.verdict import Confirmation, Verdict
 from stormproof.record import events as names
 from stormproof.record.events import read_events
 from stormproof.record.layout import RunDirectory
+from stormproof.verdict.effect_arrivals import DELAY_SHARE
 from stormproof.verdict.generator import strain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FAULT, LOAD, GENERATOR = "fault", "load", "generator"
+# Effects whose strength shows where the dependency is called. What a zone that is slow or ill loses is the workload's
+# own doing, as is how often a client asks that is refused everything: of those only the time in force is known.
+AT_DEPENDENCY = frozenset({"arrivals-delayed", "arrivals-rejected", "arrivals-flagged", "arrivals-refused"})
 MET_MIN = 20  # calls, or answers, from which a share says something
 
 
@@ -77,9 +81,9 @@ def _of_faults(folder: RunDirectory, events: list[dict[str, Any]], verdict: Verd
             continue
         yield Measure(kind=FAULT, name=f"{one.fault_id}: in force", value=window[1] - window[0], unit="s")
         try:
-            if effect.get("dependency"):
-                yield from _at_dependency(folder, one.fault_id, str(effect["dependency"]), window)
-            elif effect.get("zone") and steady is not None:
+            if effect.get("kind") in AT_DEPENDENCY:
+                yield from _at_dependency(folder, one.fault_id, effect, window)
+            elif effect.get("kind") == "zone-silent" and steady is not None:
                 yield from _in_zone(folder, one.fault_id, str(effect["zone"]), steady, window)
         except StormproofError:  # a part of the record is missing or foreign: then nothing is known of this
             continue
@@ -92,20 +96,25 @@ def _in_force(one: Confirmation) -> tuple[float, float] | None:
 
 
 def _at_dependency(
-    folder: RunDirectory, fault_id: str, dependency: str, window: tuple[float, float]
+    folder: RunDirectory, fault_id: str, effect: Mapping[str, Any], window: tuple[float, float]
 ) -> Iterator[Measure]:
-    """Of the workload's calls of the dependency meanwhile: how many the proxy marked or failed, how long one took."""
+    """Of the workload's calls of the dependency meanwhile: how many the proxy marked or failed, and the delay they met.
+
+    Calls that came back sooner than the delay say when the workload gave up, which is its own doing and no strength.
+    """
     from stormproof.record.arrivals import read_arrivals
 
     calls = read_arrivals(folder)
     at = calls["t_start_s"]
-    calls = calls[
-        (calls["dependency"] == dependency) & ~calls["canary"].astype(bool) & (at >= window[0]) & (at < window[1])
-    ]
+    ours = (calls["dependency"] == effect.get("dependency")) & ~calls["canary"].astype(bool)
+    calls = calls[ours & (at >= window[0]) & (at < window[1])]
     if len(calls) < MET_MIN:
         return
     yield Measure(kind=FAULT, name=f"{fault_id}: calls that met it", value=_met_share(calls), unit="share")
-    yield Measure(kind=FAULT, name=f"{fault_id}: a call's time", value=float(calls["duration_ms"].median()), unit="ms")
+    delay_ms = float(effect.get("delay_ms") or 0.0)
+    waited = calls.loc[calls["duration_ms"] >= DELAY_SHARE * delay_ms, "duration_ms"]
+    if delay_ms > 0 and len(waited) >= MET_MIN:
+        yield Measure(kind=FAULT, name=f"{fault_id}: delay met", value=float(waited.median()), unit="ms")
 
 
 def _met_share(calls: pd.DataFrame) -> float:

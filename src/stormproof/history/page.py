@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,13 @@ from stormproof.history.drift import ClaimDrift, Drift, TrackDrift, drift_of
 from stormproof.history.series import Track, finding_on
 from stormproof.history.trend_chart import Mark, trend_charts
 from stormproof.history.wording import notes, sentence, tone
+from stormproof.model.verdict import Outcome
 from stormproof.report.chart import Chart
 from stormproof.report.notation import clean, day, quantity
 from stormproof.report.page import OUTCOME_MARK
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-    from stormproof.model.verdict import Outcome
 
 ROWS_MAX = 10  # runs listed below each experiment; the pictures have all of the nights asked for
 
@@ -60,6 +60,7 @@ class TrackView:
     rows_left_out: int
     measures: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # name, and what is said of it
     quarantined: tuple[str, ...]
+    waiting: int  # nights until every claim is watched; 0: they are
     superseded: bool  # a newer track of the same name has other conditions
 
 
@@ -73,7 +74,17 @@ def render_trends(found: Sequence[Track], *, last: int, made_of: str) -> str:
         if name not in seen:
             loud += [(number, track.name, moved, tone(one), sentence(one)) for moved, one in drift.tonight]
         seen.add(name)
-    return render("trends.html.j2", views=views, loud=loud, last=last, made_of=made_of)
+    current = [view for view in views if not view.superseded]
+    newest = Counter(view.outcome for view in current)
+    return render(
+        "trends.html.j2",
+        views=views,
+        loud=loud,
+        watched=any(not view.waiting for view in current),
+        newest=[(outcome, newest[outcome]) for outcome in Outcome if newest[outcome]],
+        last=last,
+        made_of=made_of,
+    )
 
 
 def _view(number: int, drift: TrackDrift, last: int, *, superseded: bool) -> TrackView:
@@ -88,6 +99,7 @@ def _view(number: int, drift: TrackDrift, last: int, *, superseded: bool) -> Tra
         rows=tuple(_row(track, place) for place in range(len(track.runs) - 1, -1, -1)[:ROWS_MAX]),
         rows_left_out=max(0, len(track.runs) - ROWS_MAX),
         measures=tuple((clean(one.name), tuple(notes(one))) for one in drift.measures if one.drifts or one.out_tonight),
+        waiting=max((one.waiting for one in drift.claims), default=0),
         quarantined=tuple(clean(one.name) for one in drift.claims if one.flaky),
         superseded=superseded,
     )

@@ -42,9 +42,6 @@ def notes(found: ClaimDrift) -> list[tuple[str, str]]:
         side = "above" if found.out_tonight > 0 else "below"
         told = f"Tonight is {abs(found.out_tonight):.1f} spreads {side} the nights before."
         said.insert(0, ("inconclusive", f"{told} One night is no change: the next one decides."))
-    if found.waiting:
-        plural = "s" if found.waiting > 1 else ""
-        said.append(("aborted", f"Not watched yet: {found.waiting} more night{plural} that test it, and it is."))
     return said
 
 

@@ -58,7 +58,7 @@ def test_from_a_run_to_a_bundle_that_is_verified(tmp_path: Path, capsys: pytest.
         (("coverage", "--as-of", "soon"), 64, "expected a day"),
         (("anchor", ".", "--env", "local"), 64, "no records to anchor"),
         (("record", "nowhere"), 65, "a run directory"),
-        (("publish", "--workload-id", "x"), 64, "not in this version"),
+        (("publish", "--workload-id", "x", "--env", "local"), 64, "there are no records"),
     ],
 )
 def test_what_cannot_be_is_said(

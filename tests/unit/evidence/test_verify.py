@@ -84,6 +84,42 @@ def test_a_thousand_random_damages_are_seen_and_named(files: dict[str, bytes]) -
     assert [] == missed
 
 
+def test_one_damage_is_told_once(files: dict[str, bytes]) -> None:
+    """300 single bits, in every file: one problem each, of the file that was hit, whatever follows from it."""
+    rng = random.Random(11)
+    names = sorted(files)
+    for number in range(300):
+        name = names[number % len(names)]
+        at, data = rng.randrange(len(files[name])), files[name]
+        flipped = data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+        found = verify_files(files | {name: flipped})
+
+        assert [name] == [one.file for one in found.problems], (name, at, found.problems)
+
+
+def test_one_damage_of_a_chain_is_told_once(store: ChainStore) -> None:
+    """A bit of a record, or a record that is gone: one problem, and not one for each record that follows."""
+    chain = {path.name: path.read_bytes() for path in store.records.iterdir()}
+    head = orjson.loads(store.head.read_bytes())
+    rng = random.Random(13)
+    for number in range(200):
+        name = sorted(chain)[number % len(chain)]
+        at, data = rng.randrange(len(chain[name])), chain[name]
+        flipped = data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+
+        assert 1 == len(check_chain(chain | {name: flipped}, head=head)[1]), (name, at)
+    for name in chain:
+        assert 1 == len(check_chain({one: data for one, data in chain.items() if one != name}, head=head)[1]), name
+
+
+def test_two_damages_are_told_as_two(files: dict[str, bytes]) -> None:
+    """A damaged manifest hides no other damage than its own: two changed files beside it are both named."""
+    others = [name for name in files if name.startswith("oscal/") or name.endswith(".pdf")][:2]
+    hurt = {name: files[name] + b" " for name in (MANIFEST, *others)}
+
+    assert {MANIFEST, *others} == {one.file for one in verify_files(files | hurt).problems}
+
+
 def test_a_damaged_zip_is_seen_in_its_headers_too(files: dict[str, bytes]) -> None:
     """Any byte of the container: 200 changed, and some put before and behind."""
     data = pack({name: body for name, body in files.items() if not name.startswith("runs/")})

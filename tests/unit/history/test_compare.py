@@ -121,12 +121,12 @@ def test_what_is_not_comparable_is_said(second: dict[str, Any], words: str, tmp_
 
 
 def test_a_burst_does_not_hide_that_one_run_was_refuted(tmp_path: Path) -> None:
-    """All failures within 0.4 s are noise to blocks of time; held there and refuted here differ all the same."""
+    """Failures within 0.4 s are noise to blocks of time; held there and refuted here is a difference all the same."""
     burst = (
         Stretch(start_s=0, end_s=17), Stretch(start_s=17, end_s=17.4, failed_share=1.0, zones=("b", "c")),
         Stretch(start_s=17.4, end_s=37, zones=("b", "c")), Stretch(start_s=37, end_s=52),
     )  # fmt: skip
-    found = compare(*pair(tmp_path, {}, {"stretches": burst}))
+    found = compare(*pair(tmp_path, {"stretches": stretches(failed_share=0.001)}, {"stretches": burst}))
 
     available = next(one for one in found.findings if one.claim == AVAILABILITY)
     assert Conclusion.WORSE is available.conclusion

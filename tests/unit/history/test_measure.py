@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from stormproof.errors import RunDirectoryError
 from stormproof.history.entry import entry_of
 from stormproof.record.layout import RunDirectory
 from stormproof.verdict.assess import assess
-from stormproof.verdict.document import write_verdict
+from stormproof.verdict.document import read_verdict, write_verdict
 from support.evidence_runs import SAMPLE
 from support.synthetic import SyntheticRun
 
@@ -55,7 +56,22 @@ def test_the_share_of_calls_that_met_a_fault_is_its_strength(tmp_path: Path) -> 
     found = measures(run.path)
 
     assert 0.25 == found["1-dependency-latency: calls that met it"]
-    assert 300.0 == found["1-dependency-latency: a call's time"]
+    assert 300.0 == found["1-dependency-latency: delay met"]
+
+
+def test_what_the_workload_does_about_a_fault_is_no_strength(tmp_path: Path) -> None:
+    """Calls given up after 250 of 3,000 ms are no weaker delay, and a slow zone that is asked less no weaker fault."""
+    given_up = [{"dependency": "cart", "at_s": 18 + n * 0.4, "duration_ms": 250.0, "flags": "DI"} for n in range(40)]
+    timeout = judged(
+        tmp_path / "a", fault_id="1-dependency-timeout", arrivals=given_up,
+        effect={"kind": "arrivals-delayed", "dependency": "cart", "delay_ms": 3000},
+    )  # fmt: skip
+    slowed = judged(tmp_path / "b", effect={"kind": "zone-slowed", "zone": "a", "slow_ms": 5})
+
+    assert ["calls that met it", "in force"] == [
+        name.partition(": ")[2] for name in measures(timeout.path) if "timeout" in name
+    ]
+    assert ["1-az-loss: in force"] == [name for name in measures(slowed.path) if "az-loss" in name]
 
 
 def test_too_few_calls_say_nothing(tmp_path: Path) -> None:
@@ -76,6 +92,17 @@ def test_conditions_are_load_timeline_and_faults(tmp_path: Path) -> None:
 
     assert first.conditions == other_claim.conditions
     assert first.conditions != longer.conditions
+
+
+def test_a_text_that_postgresql_cannot_hold_is_made_one_that_both_can(tmp_path: Path) -> None:
+    """NUL in a title: the same replacement for every database, before it is written."""
+    run = judged(tmp_path / "run")
+    verdict = read_verdict(run.verdict)
+    write_verdict(run.verdict, replace(verdict, title="The\x00shop", reasons=("a\x00",)))
+
+    found = entry_of(run.path)
+
+    assert ("The\ufffdshop", ("a\ufffd",)) == (found.title, found.reasons)
 
 
 def test_a_run_without_a_verdict_is_no_entry(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from stormproof.history.page import render_trends
 from stormproof.history.series import tracks
 from stormproof.model.verdict import Outcome
@@ -35,6 +37,25 @@ def test_foreign_text_is_escaped() -> None:
     assert [] == re.findall(r"<(script|img|b|i|u)\b[^a-z]", page.replace("<b>Stormproof</b>", ""))
     assert 1 == page.count("</style>")
     assert "\u202e" not in page
+
+
+@pytest.mark.parametrize(
+    ("nights", "verdict", "words", "tone"),
+    [
+        (3, Outcome.HELD, "Not watched yet", "aside"),
+        (30, Outcome.HELD, "Nothing moved", "quietly"),
+        (30, Outcome.REFUTED, "Nothing moved", "aside"),
+    ],
+)
+def test_green_is_only_what_is_watched_and_held(nights: int, verdict: Outcome, words: str, tone: str) -> None:
+    """Nothing to say yet, or a newest run that did not hold, is no green page; the newest verdicts are counted."""
+    runs = [run(night, [finding()]) for night in range(nights)]
+    runs[-1] = run(nights - 1, [finding(verdict=verdict)], verdict=verdict)
+    page = render_trends(tracks(runs), last=60, made_of="")
+
+    assert f'<section class="verdict {tone}"' in page
+    assert words in page
+    assert f"Newest runs: 1 {verdict}." in page
 
 
 def test_earlier_conditions_are_named() -> None:
