@@ -203,7 +203,8 @@ def test_a_heat_map_tells_the_longest_and_the_worst() -> None:
 def test_no_request_is_lost_when_moments_and_latencies_are_put_together() -> None:
     """More slots than columns and more bins than rows: every column and every row still has its square."""
     n = 2 * COLUMNS_MAX["wide"]
-    slots = [counts((2.0 ** (4 * number / n), OK, 1)) for number in range(n)]
+    # every other slot has a failure, which none of the slots that begin a column has
+    slots = [counts((2.0 ** (4 * number / n), OK, 1), (1.0, FAILED, number % 2)) for number in range(n)]
     charts = heat_charts(grid(slots), WINDOWS, ZERO_S)
 
     for chart, (css, *_) in zip(charts, SIZES, strict=True):
@@ -211,6 +212,8 @@ def test_no_request_is_lost_when_moments_and_latencies_are_put_together() -> Non
         width = (chart.right - chart.left) / COLUMNS_MAX[css]
         covered = sum((one[1] - one[0]) / width for one in found)
         assert covered >= COLUMNS_MAX[css] - 0.5, "every column has a square"
+        strip = sum((one[1] - one[0]) / width for one in squares(chart, "fail-"))
+        assert strip == pytest.approx(COLUMNS_MAX[css], abs=0.5), "and a failure"
         assert min(one[1] - one[0] for one in found) >= width - 0.3, "and none is narrower than a column"
         rows = {(one[2], one[3]) for one in found}
         assert len(rows) == -(-64 // (-(-64 // ROWS_MAX))), "every row has one"
