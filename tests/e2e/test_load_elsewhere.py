@@ -22,9 +22,11 @@ from stormproof.load.clock_offset import Clocks
 from stormproof.load.driver import LoadDriver, LoadPlan
 from stormproof.load.live import LiveSli
 from stormproof.load.recruit import Posting, serve
+from stormproof.load.wire import Aggregate
 from stormproof.model.experiment import ArrivalProcess, Load
 from stormproof.model.load_listener import LoadListener
 from stormproof.record.layout import RunDirectory
+from stormproof.record.rows import ROW, ROWS_SUFFIX, part_name
 from stormproof.record.samples import read_samples
 from support.load_server import LOCUSTFILE, Server, drive, locustfile, until
 
@@ -84,18 +86,23 @@ def test_workers_of_three_addresses_share_one_schedule(
 ) -> None:
     """Three of 127.0.0.2 to .4 send what one worker sends: the same instants and tasks, each once, all of it kept here.
 
-    Before the load is stopped, what has settled is on disk; its aggregates feed the stop conditions as ever.
+    What an aggregate calls settled is on disk when it comes; the aggregates feed the stop conditions as ever.
     """
     path = locustfile(tmp_path)
     load = Load(locustfile=path, arrivals_per_s=90, workers=3, process=ArrivalProcess.POISSON)
     processes = [recruit(path, f"127.0.0.{last}") for last in (2, 3, 4)]
     sli = LiveSli(3)
-    driver = LoadDriver(plan(load, server.url, listener), run, on_aggregate=sli.add)
+    kept: list[tuple[int, float, int]] = []  # worker, what it calls settled, its rows that are on disk by then
+
+    def take(aggregate: Aggregate) -> None:
+        rows = run.samples / f"{part_name(aggregate.worker)}{ROWS_SUFFIX}"
+        kept.append((aggregate.worker, aggregate.settled_s or 0.0, rows.stat().st_size // ROW.size))
+        sli.add(aggregate)
+
+    driver = LoadDriver(plan(load, server.url, listener), run, on_aggregate=take)
     try:
         start_s = driver.start()
         until(lambda: (sli.settled_until_s() or 0.0) > start_s + 2 or not driver.alive())
-        settled_s = sli.settled_until_s()
-        on_disk = read_samples(run)
         assert driver.failure() is None
         summary = driver.stop()
     finally:
@@ -106,7 +113,6 @@ def test_workers_of_three_addresses_share_one_schedule(
     _, alone_s = drive(alone_run, one, server.url, seconds=2)
     alone = read_samples(alone_run)
 
-    assert settled_s is not None
     assert [process.wait(10) for process in processes] == [0, 0, 0]
     assert {worker.host for worker in summary.workers} == {"127.0.0.2", "127.0.0.3", "127.0.0.4"}
     assert len(together) == summary.sent == summary.offered == sum(worker.rows or 0 for worker in summary.workers)
@@ -116,18 +122,22 @@ def test_workers_of_three_addresses_share_one_schedule(
     due = together["scheduled_at"].to_numpy()[:n] - start_s
     assert np.allclose(due, alone["scheduled_at"].to_numpy()[:n] - alone_s, atol=1e-5)
     assert list(together["endpoint"][:n]) == list(alone["endpoint"][:n])
-    expected = together[together["scheduled_at"] < settled_s]
-    assert len(on_disk[on_disk["scheduled_at"] < settled_s]) == len(expected)
+    settled = together.groupby("worker")["scheduled_at"]
+    due_of = {int(worker): at.to_numpy() for worker, at in settled}
+    assert len(kept) > 30
+    assert all(np.count_nonzero(due_of[worker] < settled_s) <= rows for worker, settled_s, rows in kept)
     for worker in summary.workers:
         assert worker.clock_error_ms is not None
         assert 0 < worker.clock_error_ms < 50
-        assert abs(worker.wall_offset_ms or 99) < 50
+        assert worker.wall_offset_ms is not None
+        assert abs(worker.wall_offset_ms) < 50
     assert not list(run.samples.glob("*.rows"))
-    assert server.arrived_at[0] > start_s - 0.05, "none began before the common start"
+    late_s = np.sort(server.arrived_at[: len(together)]) - together["scheduled_at"].to_numpy()
+    assert abs(np.median(late_s)) < 0.1, "they came when they were due, by the conductor's clock"
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("whose", ["recruit", "its worker"])
+@pytest.mark.parametrize("whose", ["recruit", pytest.param("its worker", marks=pytest.mark.slow)])
 def test_a_killed_worker_elsewhere_is_noticed_and_keeps_its_rows(
     server: Server,
     run: RunDirectory,
@@ -163,7 +173,10 @@ def test_a_killed_worker_elsewhere_is_noticed_and_keeps_its_rows(
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGKILL, marks=pytest.mark.slow, id="killed"), pytest.param(signal.SIGSTOP, id="frozen")],
+)
 def test_a_load_elsewhere_ends_with_its_conductor(
     server: Server,
     run: RunDirectory,

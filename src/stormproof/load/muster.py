@@ -120,6 +120,7 @@ class Muster:
                     connection.close()
 
     def _greet(self, connection: socket.socket) -> None:
+        host = "somebody"
         try:
             host = str(connection.getpeername()[0])
             peer = greet(connection, self._token, within_s=GREETING_S, send_within_s=wire.SILENCE_OF_WORKER_S)

@@ -1,25 +1,32 @@
-"""`arrivals/`: one row a request as a dependency's proxy saw it, out of Envoy's JSON access log."""
+"""`arrivals/`: one row a request as a dependency's proxy saw it, out of Envoy's JSON access log.
+
+Written and read some rows at a time, so that memory does not grow with them.
+"""
 
 from __future__ import annotations
 
-import io
+import itertools
 import math
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from stormproof.record.atomic import write_bytes
+from stormproof.errors import RunDirectoryError
+from stormproof.record.atomic import sync_folder
 from stormproof.record.layout import RunDirectory
-from stormproof.record.part import SCHEMA_KEY, read_part
+from stormproof.record.part import SCHEMA_KEY, check_schema, read_part
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
+ROW_GROUP_ROWS = 20_000  # as of samples: a dictionary of Python objects for each row of one, while it is written
+BATCH_ROWS = 1 << 17
 # The user agent carries the caller's process identity as "app/<id>" (botocore's user_agent_appid, our own clients).
 _CLIENT = re.compile(r"\bapp/([^\s;,)]+)")
 _ATTEMPT = re.compile(r"\battempt=(\d+)")
@@ -57,17 +64,48 @@ def collect_arrivals(run: RunDirectory, dependency: str, log_path: Path, start_o
 
     A part is written even for none, so that "nobody called" and "nobody looked" differ. Lines that are no JSON
     object, or have no start, are left out (the last line may be torn: the proxy is still writing). Repeating
-    the call replaces the part.
+    the call replaces the part, which is whole or not there.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [parse_line(line, dependency) for line in _log_lines(log_path, start_offset)]
-    table = pa.Table.from_pylist([row for row in rows if row is not None], schema=arrivals_schema())
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_bytes(run.arrivals / f"{dependency}.parquet", buffer.getvalue())
-    return int(table.num_rows)
+    part, schema, count = run.arrivals / f"{dependency}.parquet", arrivals_schema(), 0
+    temporary = part.with_name(f".{part.name}.tmp")
+    rows = (row for line in _log_lines(log_path, start_offset) if (row := parse_line(line, dependency)) is not None)
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            while some := list(itertools.islice(rows, ROW_GROUP_ROWS)):
+                writer.write_table(pa.Table.from_pylist(some, schema=schema))
+                count += len(some)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(part)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(run.arrivals)
+    return count
+
+
+def arrival_batches(run: RunDirectory, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """All arrivals of *run* with just *columns*, at most `BATCH_ROWS` at a time, in no order.
+
+    Raises `RunDirectoryError` as `read_arrivals`, once it comes to the part in question.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = arrivals_schema()
+    wanted = pa.schema([expected.field(name) for name in columns])
+    for path in sorted(run.arrivals.glob("*.parquet")):
+        try:
+            with pq.ParquetFile(path) as file:
+                must_cast = check_schema(str(path), file.schema_arrow, expected)
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+                    yield batch.select(list(columns)).cast(wanted) if must_cast else batch
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
+            got = (str(error).splitlines() or [type(error).__name__])[0]
+            expected_text = "a Parquet file with the columns of arrivals"
+            raise RunDirectoryError(where=str(path), what="", expected=expected_text, got=got) from error
 
 
 def read_arrivals(run: RunDirectory) -> pd.DataFrame:

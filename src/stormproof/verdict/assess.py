@@ -16,13 +16,14 @@ from stormproof.analysis.measure import measure
 from stormproof.errors import RunDirectoryError
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
-from stormproof.record.arrivals import read_arrivals
+from stormproof.record.arrivals import arrival_batches
 from stormproof.record.atomic import read_lines
 from stormproof.record.layout import RunDirectory
 from stormproof.record.sample_part import SamplePart, fit_in_memory, parts_of
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
 from stormproof.verdict import validity
+from stormproof.verdict.calls import COLUMNS, summarise_calls
 from stormproof.verdict.cause import Gather, with_causes
 from stormproof.verdict.chaos_journal import judge_journal, read_journal
 from stormproof.verdict.generator import CLOCKS, KEPT_UP, back_pressure
@@ -130,8 +131,6 @@ def _require_keys(about: Mapping[str, Any], *, where: str) -> None:
 
 def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_over: FoldOver | None) -> _Judgement:
     experiment = load_experiment(run.spec, variables={}, check_files=False)
-    # None, not empty, where none were gathered: nobody knows, which is not the same as nobody called.
-    arrivals = read_arrivals(run) if any(run.arrivals.glob("*.parquet")) else None
     readings = read_lines(run.readings)
     events, torn = read_story(run.events)
     told = Told(events=events, steps=experiment.step_fault_ids, readings=readings, hypotheses=experiment.hypotheses)
@@ -155,6 +154,9 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
             strict=True,
         )
     )
+    # None, not empty, where none were gathered: nobody knows, which is not the same as nobody called.
+    gathered = any(run.arrivals.glob("*.parquet"))
+    arrivals = summarise_calls(arrival_batches(run, COLUMNS), timeline) if gathered else None
     findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
     evidence = RunEvidence(
         timeline=timeline,

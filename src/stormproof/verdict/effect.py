@@ -14,6 +14,7 @@ import numpy as np
 
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_arrivals import (
+    DELAYED,
     arrivals_delayed,
     arrivals_flagged,
     arrivals_rejected,
@@ -90,7 +91,7 @@ def _count_silence(effect: Mapping[str, Any], confirmation: Confirmation, eviden
 
 _LOOK: Mapping[str, Callable[[Mapping[str, Any], Confirmation, Evidence], Sighting]] = {
     "zone-silent": _zone_silent,
-    "arrivals-delayed": arrivals_delayed,
+    DELAYED: arrivals_delayed,
     "arrivals-rejected": arrivals_rejected,
     "arrivals-flagged": arrivals_flagged,
     "arrivals-stopped": arrivals_stopped,

@@ -7,18 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from stormproof.model.hypothesis import Phase
-from stormproof.verdict.sighting import SETTLE_S, Counts, Evidence, Sighting, in_force
+from stormproof.verdict.sighting import SETTLE_S, Counts, Evidence, Sighting, count_calls, in_force
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from stormproof.model.verdict import Confirmation
 
+DELAYED = "arrivals-delayed"  # the kind of effect
 DELAY_SHARE = 0.8  # an arrival this close to the injected delay has met it
 DELAY_INJECTED, RATE_LIMITED = "DI", "RL"  # Envoy's response flags
+
+
+def delay_ms_met(effect: Mapping[str, Any]) -> float:
+    """How long a call must have taken to have met the effect's delay, in ms."""
+    return DELAY_SHARE * float(effect.get("delay_ms", 0.0))
 
 
 def arrivals_delayed(effect: Mapping[str, Any], _: Confirmation, evidence: Evidence) -> Sighting:
@@ -27,9 +32,9 @@ def arrivals_delayed(effect: Mapping[str, Any], _: Confirmation, evidence: Evide
     name, delay_ms = effect.get("dependency"), float(effect.get("delay_ms", 0.0))
     if arrivals is None or arrivals.empty:
         return Sighting(seen=False, reason=f"nobody called {name} while the fault was in force")
-    slow = (arrivals["duration_ms"] >= DELAY_SHARE * delay_ms).to_numpy(dtype=bool)
-    met = int(np.count_nonzero(slow | _flagged(arrivals, [DELAY_INJECTED])))
-    reason = f"{met} of {len(arrivals)} calls of {name} met the delay of {delay_ms:g} ms"
+    slow = (arrivals["duration_ms"] >= delay_ms_met(effect)).to_numpy(dtype=bool)
+    met = count_calls(arrivals, slow | _flagged(arrivals, [DELAY_INJECTED]))
+    reason = f"{met} of {count_calls(arrivals)} calls of {name} met the delay of {delay_ms:g} ms"
     return Sighting(seen=met > 0, reason=reason)
 
 
@@ -39,8 +44,8 @@ def arrivals_rejected(effect: Mapping[str, Any], _: Confirmation, evidence: Evid
     name = effect.get("dependency")
     if arrivals is None or arrivals.empty:
         return Sighting(seen=False, reason=f"nobody called {name} while the fault was in force")
-    met = int(np.count_nonzero(_flagged(arrivals, [RATE_LIMITED])))
-    return Sighting(seen=met > 0, reason=f"{met} of {len(arrivals)} calls of {name} were turned away")
+    met = count_calls(arrivals, _flagged(arrivals, [RATE_LIMITED]))
+    return Sighting(seen=met > 0, reason=f"{met} of {count_calls(arrivals)} calls of {name} were turned away")
 
 
 def arrivals_flagged(effect: Mapping[str, Any], _: Confirmation, evidence: Evidence) -> Sighting:
@@ -54,13 +59,14 @@ def arrivals_flagged(effect: Mapping[str, Any], _: Confirmation, evidence: Evide
         return Sighting(seen=False, reason=f"nobody called {name} while the fault was in force")
     if not flags:
         return Sighting(seen=False, reason="the effect names no flag")
-    before = int(np.count_nonzero(_flagged(steady, flags)))
+    before = count_calls(steady, _flagged(steady, flags))
     marks = " or ".join(flags)
     if before:
-        reason = f"{before} of {len(steady)} calls of {name} were marked {marks} before the fault already"
+        reason = f"{before} of {count_calls(steady)} calls of {name} were marked {marks} before the fault already"
         return Sighting(seen=False, reason=reason)
-    met = int(np.count_nonzero(_flagged(arrivals, flags)))
-    return Sighting(seen=met > 0, reason=f"{met} of {len(arrivals)} calls of {name} were marked {marks} by the proxy")
+    met = count_calls(arrivals, _flagged(arrivals, flags))
+    reason = f"{met} of {count_calls(arrivals)} calls of {name} were marked {marks} by the proxy"
+    return Sighting(seen=met > 0, reason=reason)
 
 
 def arrivals_stopped(effect: Mapping[str, Any], confirmation: Confirmation, evidence: Evidence) -> Sighting:
@@ -74,8 +80,8 @@ def arrivals_stopped(effect: Mapping[str, Any], confirmation: Confirmation, evid
         return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
     if evidence.counted(count_load, effect, confirmation)["load"] == 0:
         return Sighting(seen=False, reason="there was no load while the fault was in force")
-    arrived = int(np.count_nonzero((during["t_start_s"] >= start_s) & (during["t_start_s"] < end_s)))
-    reason = f"{len(steady)} calls of {name} arrived in steady, {arrived} while the fault was in force"
+    arrived = count_calls(during, (during["t_start_s"] >= start_s) & (during["t_start_s"] < end_s))
+    reason = f"{count_calls(steady)} calls of {name} arrived in steady, {arrived} while the fault was in force"
     return Sighting(seen=arrived == 0, reason=reason)
 
 

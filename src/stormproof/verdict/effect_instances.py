@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stormproof.model.hypothesis import Phase
-from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
+from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, count_calls, in_force
 
 REFUSED = (401, 403)
 
@@ -37,7 +37,7 @@ def client_silent(effect: Mapping[str, Any], confirmation: Confirmation, evidenc
     if end_s <= start_s:
         return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
     during = (at >= start_s) & (at < end_s)
-    total, theirs = int(np.count_nonzero(during)), int(np.count_nonzero(during & np.isin(of_client, clients)))
+    total, theirs = count_calls(arrivals, during), count_calls(arrivals, during & np.isin(of_client, clients))
     if total == 0:
         return Sighting(seen=False, reason="nobody called a dependency while the fault was in force")
     reason = f"{theirs} of {total} calls in the fault came from {', '.join(clients)}"
@@ -58,7 +58,7 @@ def calls_refused(effect: Mapping[str, Any], confirmation: Confirmation, evidenc
     at = theirs["t_start_s"].to_numpy(dtype=np.float64)
     refused = theirs["status"].to_numpy(dtype=np.int64) >= _REFUSED_FROM
     steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
-    if before := int(np.count_nonzero(refused & (at >= steady_start) & (at < steady_end))):
+    if before := count_calls(theirs, refused & (at >= steady_start) & (at < steady_end)):
         return Sighting(
             seen=False, reason=f"{before} calls of {name} by {client} were refused before the fault already"
         )
@@ -66,7 +66,7 @@ def calls_refused(effect: Mapping[str, Any], confirmation: Confirmation, evidenc
     if end_s <= start_s:
         return Sighting(seen=False, reason=f"the fault lasted less than {SETTLE_S:g} s after it was felt")
     during = (at >= start_s) & (at < end_s)
-    total, turned_away = int(np.count_nonzero(during)), int(np.count_nonzero(during & refused))
+    total, turned_away = count_calls(theirs, during), count_calls(theirs, during & refused)
     if total == 0:
         return Sighting(seen=False, reason=f"{client} asked nothing of {name} while the fault was in force")
     reason = f"{turned_away} of {total} calls of {name} by {client} were refused in the fault, none before"
@@ -90,10 +90,10 @@ def arrivals_refused(effect: Mapping[str, Any], confirmation: Confirmation, evid
     theirs = np.isin(arrivals["client"].astype(str).to_numpy(), clients)
     refused = np.isin(arrivals["status"].to_numpy(), REFUSED)
     steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
-    before = int(np.count_nonzero(theirs & refused & (at >= steady_start) & (at < steady_end)))
+    before = count_calls(arrivals, theirs & refused & (at >= steady_start) & (at < steady_end))
     during = (at >= start_s) & (at < end_s)
-    called, met = int(np.count_nonzero(theirs & during)), int(np.count_nonzero(theirs & during & refused))
-    others = int(np.count_nonzero(~theirs & during & refused))
+    called, met = count_calls(arrivals, theirs & during), count_calls(arrivals, theirs & during & refused)
+    others = count_calls(arrivals, ~theirs & during & refused)
     reason = (
         f"{met} of {called} calls of {name} by {', '.join(clients)} were refused, and {others} of others; "
         f"{before} in the steady phase"

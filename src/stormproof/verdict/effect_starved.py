@@ -16,7 +16,7 @@ import numpy as np
 from stormproof.analysis.proportion import clopper_pearson
 from stormproof.model.hypothesis import Phase
 from stormproof.verdict.effect_zone import zone_slowed
-from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, in_force
+from stormproof.verdict.sighting import SETTLE_S, Evidence, Sighting, count_calls, in_force
 
 if TYPE_CHECKING:
     from stormproof.model.verdict import Confirmation
@@ -53,8 +53,8 @@ def _work_moved(effect: Mapping[str, Any], confirmation: Confirmation, evidence:
     at = calls["t_start_s"].to_numpy(dtype=np.float64)
     steady_start, steady_end = evidence.windows.get(Phase.STEADY.value, (0.0, 0.0))
     before, during = ((at >= low) & (at < high) & asked for low, high in ((steady_start, steady_end), (start_s, end_s)))
-    n_before, n_during = int(np.count_nonzero(before)), int(np.count_nonzero(during))
-    of_before, of_during = int(np.count_nonzero(before & theirs)), int(np.count_nonzero(during & theirs))
+    n_before, n_during = count_calls(calls, before), count_calls(calls, during)
+    of_before, of_during = count_calls(calls, before & theirs), count_calls(calls, during & theirs)
     names = ", ".join(clients)
     if of_before == 0:
         return Sighting(seen=False, reason=f"{names} called no dependency in the steady phase")

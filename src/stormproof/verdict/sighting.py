@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stormproof.model.hypothesis import Phase
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Counts = Counter[Any]
 Count = Callable[[Mapping[str, Any], "Confirmation", "Evidence"], Counts]
 
+CALLS = "calls"  # a column of arrivals that were summarised: how many a row stands for
 SETTLE_S = 1.0  # after the fault was felt: requests already on their way may still be answered
 
 
@@ -26,7 +29,7 @@ class Evidence:
     """What the workload left behind; without *samples*, what was counted in them."""
 
     samples: pd.DataFrame | None
-    arrivals: pd.DataFrame | None
+    arrivals: pd.DataFrame | None  # each, or summarised (`verdict.calls`)
     windows: Mapping[str, tuple[float, float]]
     acted: Mapping[str, float] = field(default_factory=dict)  # fault_id → Unix s: the instant after the act
     counts: Mapping[str, Counts] = field(default_factory=dict)  # by fault_id
@@ -44,6 +47,14 @@ class Sighting:
 
     seen: bool
     reason: str
+
+
+def count_calls(arrivals: pd.DataFrame, which: Any = None) -> int:
+    """How many calls *arrivals* are, or those where *which* (a mask) is true."""
+    if CALLS not in arrivals:
+        return len(arrivals) if which is None else int(np.count_nonzero(which))
+    calls = arrivals[CALLS].to_numpy(dtype=np.int64)
+    return int(calls.sum() if which is None else calls[np.asarray(which, dtype=bool)].sum())
 
 
 def in_force(confirmation: Confirmation, evidence: Evidence) -> tuple[float, float]:

@@ -29,6 +29,7 @@ from stormproof.model.plan import RunPlan
 from stormproof.record.layout import RunDirectory
 from stormproof.run.conductor import Conductor
 from stormproof.run.guard import Guard
+from stormproof.run.interrupt import Interrupts
 from stormproof.run.progress import Progress
 from support.planning import make_environment, make_experiment
 
@@ -46,7 +47,7 @@ conductor = Conductor(
     process_environment=dict(os.environ),
     environment_key="test",
 )
-conductor._start()
+conductor._start(Interrupts())
 conductor._abort("the test is over", by="person")
 conductor._finish()
 """

@@ -9,7 +9,7 @@ import pytest
 
 from stormproof.model.verdict import Outcome, Verdict
 from stormproof.verdict.assess import assess
-from stormproof.verdict.generator import CLOCKS, KEPT_UP, PACE
+from stormproof.verdict.generator import CLOCKS, KEPT_UP, PACE, paces, strain
 from support.synthetic import START_S, Stretch, SyntheticRun
 
 AVAILABILITY, LATENCY = "availability during fault >= 99%", "p99 latency during fault <= 500ms"
@@ -90,6 +90,7 @@ def test_a_closed_model_that_was_kept_waiting_proves_nothing(tmp_path: Path) -> 
     ok, reason = check(verdict, PACE)
     assert (ok, verdict.outcome) == (False, Outcome.INVALID)
     assert "40% in fault" in reason
+    assert "below 50% the users' waiting hides what it did" in reason
     assert [one.outcome for one in verdict.findings] == [Outcome.INCONCLUSIVE] * 2
 
 
@@ -97,8 +98,39 @@ def test_a_closed_model_at_nearly_its_pace_is_judged(tmp_path: Path) -> None:
     """Some slowing down is what a closed model is: at 80 % of its pace the claims are decided."""
     verdict = assessed(tmp_path, model="closed", hypotheses=[AVAILABILITY, LATENCY], stretches=stalled(80))
 
+    ok, reason = check(verdict, PACE)
+    assert ok
+    assert "waiting hides" not in reason
+    assert verdict.outcome is Outcome.HELD
+
+
+def test_waiting_users_hide_no_claim_about_the_rate(tmp_path: Path) -> None:
+    """What was not sent is what such a claim counts: it held, and stays."""
+    rate = "throughput during fault >= 20/s"
+    verdict = assessed(tmp_path, model="closed", hypotheses=[rate], stretches=stalled(40))
+
     assert check(verdict, PACE)[0]
     assert verdict.outcome is Outcome.HELD
+
+
+def test_a_pace_is_of_what_was_sent_by_all() -> None:
+    """Two workers, 30 and 10 a second in steady, 6 and 2 in the fault: a fifth, whatever was offered."""
+    seconds = [(second, 99, share) for second, share in ((0, 1.0), (1, 1.0), (2, 0.2), (3, 0.2))]
+    workers = [{"per_second": [[at, due, most * share] for at, due, share in seconds]} for most in (30, 10)]
+
+    assert paces(workers, {"steady": (0.0, 2.0), "fault": (2.0, 4.0)}) == pytest.approx({"fault": 0.2})
+    assert paces(workers, {"fault": (2.0, 4.0)}) == {}
+
+
+def test_the_strain_is_that_of_the_worst_worker() -> None:
+    """One worker out of CPU is enough, however much the other has, and one loop that is late."""
+    workers = [
+        {"loop_per_second": [[second, 10, late, 5.0, cpu_ms] for second in range(4)]}
+        for late, cpu_ms in ((0, 950.0), (5, 100.0))
+    ]
+
+    assert strain(workers, (0.0, 4.0)) == pytest.approx((0.95, 0.5))
+    assert strain(workers, (0.0, 2.0)) is None
 
 
 def test_waiting_users_do_not_save_a_claim_that_is_refuted(tmp_path: Path) -> None:
