@@ -63,6 +63,14 @@ class LedgerBucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManSwitch:
+    """What brings things back when nobody of ours is left."""
+
+    role_arn: str  # that EventBridge Scheduler takes
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudFile:
     """What a file of kind `aws` says, before anybody asked AWS."""
 
@@ -91,6 +99,7 @@ class CloudFile:
     topic_arn: str | None = None
     fis: Fis | None = None
     ledger: LedgerBucket | None = None
+    dead_man: DeadManSwitch | None = None
     where: str = ""  # the file
 
 
