@@ -11,7 +11,7 @@ from stormproof.model.guardrails import Guardrails
 from stormproof.model.plan import ResolvedFault
 from stormproof.plan.guardrails import check_guardrails
 from stormproof.run.killswitch import check_kill_switch
-from stormproof.run.patience import undo_s_max
+from stormproof.run.patience import felt_s_max, undo_s_max
 from stormproof.run.stopping import check_stop_conditions
 from stormproof.spec.quantity import format_duration
 
@@ -32,7 +32,27 @@ def preflight(
     check_kill_switch(guardrails)
     _check_dead_man(experiment, resolved, environment)
     check_guardrails(guardrails, experiment, resolved, environment, now=now)
-    return check_stop_conditions(experiment.stop_when, environment)
+    return (
+        *check_stop_conditions(experiment.stop_when, environment),
+        *_short_limits(experiment, resolved, environment),
+    )
+
+
+def _short_limits(
+    experiment: Experiment, resolved: tuple[ResolvedFault, ...], environment: Environment
+) -> tuple[str, ...]:
+    """What to know where machines take minutes: the limit may come before the fault is even felt."""
+    if environment.cloud is None:
+        return ()
+    wanted_s = experiment.load.warmup_s + experiment.timeline.total_s + felt_s_max(resolved)
+    limit_s = experiment.limits.duration_s
+    if limit_s >= wanted_s:
+        return ()
+    note = (
+        f"limits.duration of {format_duration(limit_s)} may end the run early: its timeline, and faults that may take"
+        f" {format_duration(felt_s_max(resolved))} to be felt, come to {format_duration(wanted_s)}"
+    )
+    return (note,)
 
 
 def _check_dead_man(experiment: Experiment, resolved: tuple[ResolvedFault, ...], environment: Environment) -> None:
