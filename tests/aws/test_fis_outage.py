@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stormproof.errors import FaultError, SpecError
 from stormproof.faults import activity, catalogue, fis_outage
 from stormproof.faults.ledger import Ledger
 from stormproof.model.plan import ResolvedFault
+from stormproof.plan.fis import compile_fis
 from stormproof.plan.resolve import resolve_faults
 from stormproof.spec.environment_file import load_environment
 from stormproof.spec.loader import load_experiment
@@ -142,6 +144,20 @@ def test_what_was_tagged_since_the_plan_stops_it(
         assert fis.states() == ["completed"]
         assert state_of(scratch) == before
         assert _undo(tmp_path / "run")["undone"]
+
+
+def test_the_same_template_is_compiled_whoever_injects(estate: Estate, tmp_path: Path) -> None:
+    """`compile --to fis` does not depend on who would do it in a run."""
+    cloud = load_environment(environment_file(estate, tmp_path, **FIS).parent, "staging").cloud
+    assert cloud is not None
+    experiment = load_experiment(ROOT / "experiments/az-loss", catalogue=catalogue.argument_models())
+    by_fis = discover("staging", cloud)
+    assert by_fis.cloud is not None
+    by_calls = replace(by_fis, cloud=replace(by_fis.cloud, az_loss_by="calls"))
+
+    compiled = [compile_fis(experiment, resolve_faults(experiment, one), one) for one in (by_fis, by_calls)]
+
+    assert compiled[0] == compiled[1]
 
 
 def test_fis_without_its_role_is_an_error(tmp_path: Path, estate: Estate) -> None:

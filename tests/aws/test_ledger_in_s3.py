@@ -28,6 +28,7 @@ from support.emulated_aws import Call, Cut, Estate, environment_file, recorder, 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
 BUCKET = "shop-stormproof-ledger"
+LEASE = "stormproof/staging/lease.json"
 CHANGES = {"ledger": {"bucket": BUCKET}, "az_loss": {"parts": ["instances"]}}
 
 
@@ -82,12 +83,7 @@ def test_another_machine_undoes_with_the_file_alone(estate: Estate, bucket: Any,
     shutil.rmtree(tmp_path / "run-1")  # the machine is lost, with all that it knew
     file = environment_file(estate, tmp_path / "environments", **CHANGES)
     elsewhere = {"STORMPROOF_STATE_DIR": str(tmp_path / "elsewhere")}
-    spec = shutil.copytree(ROOT / "experiments/az-loss", tmp_path / "az-loss")
-    (spec / "experiment.yaml").write_text((spec / "experiment.yaml").read_text().replace("zone: a", "zone: b"))
-
-    refused = stormproof(
-        "run", spec, "--env", file, "--set", "limits.share=100%", "--out", tmp_path / "runs", **elsewhere
-    )
+    refused = stormproof("run", ROOT / "experiments/az-loss", "--env", file, "--out", tmp_path / "runs", **elsewhere)
     listed = stormproof("undo", "--list", "--env", file, "--json", **elsewhere)
     undone = stormproof("undo", "--env", file, "--json", **elsewhere)
     again = stormproof("undo", "--env", file, **elsewhere)
@@ -143,7 +139,7 @@ def test_a_bucket_that_is_away_keeps_nobody_from_undoing(estate: Estate, bucket:
     assert state_of(estate) == before
     assert len(_open(bucket)) == 1
     with pytest.raises(OutstandingUndoError):
-        refuse_if_open(_environment(estate, tmp_path / "environments", estate.url))
+        refuse_if_open("staging", _environment(estate, tmp_path / "environments", estate.url).aws)
     elsewhere = {"STORMPROOF_STATE_DIR": str(tmp_path / "elsewhere")}
     assert stormproof("undo", "--env", tmp_path / "environments/staging.yaml", **elsewhere).code == 0
     assert _open(bucket) == []
@@ -178,20 +174,30 @@ def test_one_run_at_a_time_whichever_machine(
 ) -> None:
     """The lease keeps other machines out until its end, is given back, and is taken over when it has ended."""
     environment = _environment(estate, tmp_path / "environments", estate.url)
-    with environment_lease(environment, run=tmp_path / "run-6", duration_s_max=600), monkeypatch.context() as elsewhere:
-        elsewhere.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "elsewhere"))
-        with (
-            pytest.raises(UnavailableError, match=r"a run is going on \(run-6 of .*, for [56]\d\d s more at most"),
-            environment_lease(environment, run=tmp_path / "run-7", duration_s_max=600),
-        ):
-            raise AssertionError("two runs at once")
+    with environment_lease(environment, run=tmp_path / "run-6") as lease:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "elsewhere"))
+            with (
+                pytest.raises(UnavailableError, match=r"a run is going on \(run-6 of .*, heard of \d+ s ago"),
+                environment_lease(environment, run=tmp_path / "run-7"),
+            ):
+                raise AssertionError("two runs at once")
+        lease.renew()
+        assert lease.lost() is None
     assert bucket.list_objects_v2(Bucket=BUCKET, Prefix="stormproof/staging/lease").get("KeyCount") == 0
 
-    stale = {"machine": "another", "host": "gone", "user": "x", "run": "run-0", "duration_s": 0.0}
-    bucket.put_object(Bucket=BUCKET, Key="stormproof/staging/lease.json", Body=json.dumps(stale))
-    with environment_lease(environment, run=tmp_path / "run-8", duration_s_max=600):
-        held = json.loads(bucket.get_object(Bucket=BUCKET, Key="stormproof/staging/lease.json")["Body"].read())
-    assert held["run"] == "run-8"
+    bucket.put_object(Bucket=BUCKET, Key=LEASE, Body=json.dumps({"machine": "another", "run": "run-0"}))
+    with monkeypatch.context() as later, environment_lease_after(later, environment, tmp_path / "run-8") as lease:
+        assert json.loads(bucket.get_object(Bucket=BUCKET, Key=LEASE)["Body"].read())["run"] == "run-8"
+        bucket.put_object(Bucket=BUCKET, Key=LEASE, Body=json.dumps({"machine": "another", "run": "run-9"}))
+        lease.renew()
+        assert "another run has taken this environment's lease: run-9" in str(lease.lost())
+
+
+def environment_lease_after(later: pytest.MonkeyPatch, environment: Environment, run: Path) -> Any:
+    """A lease that is taken when whoever held it has been silent for long enough."""
+    later.setattr("stormproof.run.lease.LEASE_S", -1.0)
+    return environment_lease(environment, run=run)
 
 
 def test_one_suite_at_a_time_whichever_machine(
@@ -200,14 +206,14 @@ def test_one_suite_at_a_time_whichever_machine(
     """A suite's lease keeps out the suites of other machines, and not its own runs."""
     environment = _environment(estate, tmp_path / "environments", estate.url)
     with (
-        environment_lease(environment, run=Path("night-1"), duration_s_max=600, name=SUITE),
-        environment_lease(environment, run=tmp_path / "run-1", duration_s_max=600),
+        environment_lease(environment, run=Path("night-1"), name=SUITE),
+        environment_lease(environment, run=tmp_path / "run-1"),
         monkeypatch.context() as elsewhere,
     ):
         elsewhere.setenv("STORMPROOF_STATE_DIR", str(tmp_path / "elsewhere"))
         with (
             pytest.raises(UnavailableError, match=r"a run is going on \(night-1 of "),
-            environment_lease(environment, run=Path("night-2"), duration_s_max=600, name=SUITE),
+            environment_lease(environment, run=Path("night-2"), name=SUITE),
         ):
             raise AssertionError("two suites at once")
     assert bucket.list_objects_v2(Bucket=BUCKET).get("KeyCount") == 0

@@ -73,6 +73,7 @@ def test_a_plan_and_a_dry_run_only_read(estate: Estate, wire: Recorder, tmp_path
     assert wire.calls[1].operation == "GetCallerIdentity"  # after AssumeRole
     looked = stormproof("run", tmp_path / "az-loss", "--env", "staging", "--dry-run", "--json")
     assert looked.code == 0, looked.err
+    assert "limits.duration of 3m may end the run early" in looked.err
 
     assert [one.operation for one in wire.calls if one.changes] == []
     assert all(one.user_agent.endswith(" stormproof") for one in wire.calls)

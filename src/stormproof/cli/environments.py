@@ -127,7 +127,24 @@ def experiment_environment(
         with lab_environment(file, variant_asked=variant_asked) as environment:
             yield environment
         return
+    _refuse_if_broken(file)
     yield planning_environment(file, seed=seed)
+
+
+def _refuse_if_broken(file: EnvironmentFile) -> None:
+    """`OutstandingUndoError` before anything is looked for: what an earlier run broke would only be missing."""
+    from stormproof.faults.aws_errors import told
+    from stormproof.faults.outstanding import refuse_if_any
+    from stormproof.run.lease import refuse_if_open
+    from stormproof.staging.environment import account_of
+    from stormproof.staging.identity import check_identity
+
+    assert file.cloud is not None, "the caller knows that it is in AWS"
+    refuse_if_any(f"{file.name}-{file.cloud.account}-{file.cloud.region}")
+    account = account_of(file.name, file.cloud)
+    with told("who we are"):
+        check_identity(file.cloud, account.configuration)
+    refuse_if_open(file.name, account)
 
 
 @contextlib.contextmanager

@@ -90,10 +90,10 @@ def _rehearse(
     longest_s = _expected(resolved) * (_STEP_S_MAX + 3 * patience_s)
     with (
         environment_lock(key, run=run.path, duration_s_max=longest_s),
-        environment_lease(environment, run=run.path, duration_s_max=longest_s),
+        environment_lease(environment, run=run.path),
     ):
         outstanding.refuse_if_any(key)
-        refuse_if_open(environment)
+        refuse_if_open(environment.name, environment.aws)
         run.create()
         outstanding.register(run.ledger, environment=key)
         rows: list[Rehearsed] = []

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from stormproof.suite.settings import NotifyFields, SuiteSettings
     from stormproof.suite.state import SuiteDirectory, SuiteState
 
-END_WITHIN_S = 600.0  # what a suite's lease in a bucket has beyond twice what its runs should take
 Names = list[str] | None
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of experiments.", show_default=False)]
 OnlyOption = Annotated[Names, typer.Option("--only", metavar="SLUG", help="Only this one, and others so named.")]
@@ -184,9 +183,8 @@ def _lease_of_all_machines(state: SuiteState) -> Iterator[None]:
         yield
         return
     environment = planning_environment(file)
-    longest_s = 2 * sum(item.entry.expected_s for item in state.items) + END_WITHIN_S
-    with environment_lease(environment, run=Path(state.suite_id), duration_s_max=longest_s, name=SUITE):
-        refuse_if_open(environment)
+    with environment_lease(environment, run=Path(state.suite_id), name=SUITE):
+        refuse_if_open(environment.name, environment.aws)
         yield
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from stormproof.errors import FaultError, IdentityError
 from stormproof.faults.aws import is_loopback
 from stormproof.faults.aws_errors import reason_of
+from stormproof.faults.dead_man import DeadMan, HasInverse
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Entry, Ledger
 from stormproof.faults.mirror import Mirror, run_of
@@ -49,9 +50,11 @@ def inject(
     mirror = Mirror.of(configuration)
     try:
         fault.identify()
-        row = ledger.intend(fault_id, kind=kind, target=target, configuration=configuration, prior=fault.prior())
+        prior = fault.prior()
+        row = ledger.intend(fault_id, kind=kind, target=target, configuration=configuration, prior=prior)
         if mirror is not None:
             mirror.intend(row)
+        _arm(fault, prior, fault_id=fault_id, configuration=configuration)
     except Exception as error:
         reason = f"nothing was broken: {reason_of(error)}"
         events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
@@ -67,6 +70,7 @@ def inject(
     try:
         if not noop:
             fault.act()
+            _arm(fault, prior, fault_id=fault_id, configuration=configuration)  # what only the act made known
     except BaseException as error:
         watch.stop(join_s=0)
         if isinstance(error, Exception):  # an interruption is the conductor's to tell: the act did not fail
@@ -78,6 +82,13 @@ def inject(
         mirror.note(run_of(configuration), fault_id, "acted")  # what it cannot be told is outstanding there already
     events.record_event(log, events.FAULT_INJECTED, who="player", fault_id=fault_id, kind=kind, at=time.time())
     return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
+
+
+def _arm(fault: Fault, prior: Mapping[str, Any], *, fault_id: str, configuration: Mapping[str, Any]) -> None:
+    """Have AWS bring it back should nobody of ours be left, where the environment wants that and the fault can."""
+    switch = DeadMan.of(fault_id, configuration)
+    if switch is not None and isinstance(fault, HasInverse):
+        switch.arm(fault.inverse(prior))
 
 
 def patience_of(fault: Fault) -> float:
@@ -186,6 +197,8 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
         reason = f"undone, but still seen from outside after {patience_s:g} s"
         say(events.FAULT_NOT_GONE, reason=reason, evidence=dict(watch.look.evidence) if watch.look else {})
         return result("undo-failed", reason)
+    if (switch := DeadMan.of(entry.fault_id, entry.configuration)) is not None and (left := switch.disarm()):
+        say(events.FAULT_UNDONE, at=time.time(), reason=left)
     done = result("undone")
     say(events.FAULT_GONE, at=watch.seen_at, evidence=dict(watch.look.evidence) if watch.look else {})
     return done

@@ -7,12 +7,13 @@ out for itself how far it came. docs/adr/0034-az-loss-in-aws.md says why the ord
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, reads
+from stormproof.faults.dead_man import DeadMan, HasInverse, Inverse
 from stormproof.faults.outage_databases import OutageDatabases
 from stormproof.faults.outage_instances import OutageInstances
 from stormproof.faults.outage_look import look_at_zone
@@ -29,6 +30,7 @@ MODE = "outage"
 
 # Part → the parts that must be back before it, and why it is left as it is when one of them is not.
 _JUDGED = "left suspended: its instances would be judged, and replaced, as they are now"
+_JUDGED_LATER_S = 900.0
 _INTO_THE_DARK = "left where it is: its writer would go back into a zone without a network"
 _AFTER = {"scaling": {"instances": _JUDGED, "network": _JUDGED}, "databases": {"network": _INTO_THE_DARK}}
 
@@ -93,6 +95,11 @@ def instances_target(kind: str, zone: str, instances: tuple[Instance, ...], envi
     }
 
 
+def inverse_of(part: OutagePart, prior: Mapping[str, Any]) -> list[Inverse]:
+    """What brings *part* back, if it has an inverse: databases have none that is worth a switch."""
+    return list(part.inverse(prior)) if isinstance(part, HasInverse) else []
+
+
 def _heirs(clusters: Any, az_name: str) -> dict[str, str]:
     """For each cluster whose writer is in the zone, the first member elsewhere; without one nothing can take over."""
     heirs = {}
@@ -139,7 +146,9 @@ class AzOutage:
     def api_calls(self) -> tuple[ApiCall, ...]:
         """Of its parts, and of its own look."""
         looks = ("sts:GetCallerIdentity", *(() if self.urls else ("elbv2:DescribeTargetHealth",)))
-        return (*reads(*looks), *(call for part in self._bound.values() for call in part.api_calls))
+        switch = DeadMan.of("", self.configuration)
+        calls = (call for part in self._bound.values() for call in part.api_calls)
+        return (*reads(*looks), *calls, *(switch.api_calls if switch else ()))
 
     def identify(self) -> None:
         """The caller's account and partition are the plan's."""
@@ -176,6 +185,11 @@ class AzOutage:
                 failed[name] = str(error)
         if failed:
             raise FaultError(f"{self.kind}: not back: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """Of the parts that have one; groups judge their instances only when these have had time to come back."""
+        found = [one for name, part in self._bound.items() if name in prior for one in inverse_of(part, prior[name])]
+        return [replace(one, later_s=_JUDGED_LATER_S) if one.service == "autoscaling" else one for one in found]
 
     @property
     def _bound(self) -> dict[str, OutagePart]:

@@ -38,6 +38,7 @@ class FisOutage:
     instance_ids: list[str]
     urls: list[str]
     target_groups: list[str]
+    losses: Mapping[str, Mapping[str, Any]]  # what the zone loses, as for our own calls
     request: Mapping[str, Any]  # of CreateExperimentTemplate, without its token
     configuration: Mapping[str, Any]
     mode: str = MODE

@@ -13,6 +13,7 @@ from typing import Any
 from stormproof.errors import FaultError
 from stormproof.faults import aws, instance_power
 from stormproof.faults.api_call import ApiCall, arn, reads
+from stormproof.faults.dead_man import Inverse
 from stormproof.faults.outage_part import wait_until
 
 SETTLED_WITHIN_S = 120.0  # from stopping to stopped, hard
@@ -88,6 +89,10 @@ class OutageInstances:
         )
         if lost:
             raise FaultError(f"{self.kind}: cannot be started again: {lost}", hint="replace them by hand")
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """Start them."""
+        return [Inverse(service="ec2", operation="startInstances", request={"InstanceIds": sorted(prior["states"])})]
 
     def _states(self, names: list[str]) -> dict[str, str]:
         """One that is gone for good is not in it: a call that names it would fail for all."""

@@ -13,6 +13,7 @@ from typing import Any
 from stormproof.errors import FaultError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, Purpose, arn, reads
+from stormproof.faults.dead_man import Inverse
 
 TAG = "stormproof-az-loss"  # on the ACLs that we make: how an undo in another process knows them
 
@@ -96,6 +97,20 @@ class OutageNetwork:
                 f"{self.kind}: expected the ACLs {before} or ours, got {strangers or missing};"
                 " somebody else changed them since; left alone"
             )
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """Put each former ACL back; known only once ours are there, whose associations have ids of their own."""
+        ec2 = self._ec2()
+        ours = self._ours(ec2)
+        return [
+            Inverse(
+                service="ec2",
+                operation="replaceNetworkAclAssociation",
+                request={"AssociationId": association, "NetworkAclId": prior["acls"][subnet]},
+            )
+            for subnet, (association, acl) in (self._associations(ec2) if ours else {}).items()
+            if acl in ours
+        ]
 
     def _ec2(self) -> Any:
         return aws.client("ec2", self.configuration)

@@ -14,6 +14,7 @@ from typing import Any
 from stormproof.errors import FaultError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, reads
+from stormproof.faults.dead_man import Inverse
 from stormproof.faults.outage_part import wait_until
 
 PROCESSES = ("AZRebalance", "HealthCheck", "Launch", "ReplaceUnhealthy", "Terminate")
@@ -87,6 +88,18 @@ class OutageScaling:
                 f"{self.kind}: processes that were suspended before are not any more: {changed};"
                 " somebody else changed them since; left alone"
             )
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """Resume what was not suspended before."""
+        return [
+            Inverse(
+                service="autoscaling",
+                operation="resumeProcesses",
+                request={"AutoScalingGroupName": group, "ScalingProcesses": _ours(before)},
+            )
+            for group, before in prior["suspended"].items()
+            if _ours(before)
+        ]
 
     def _all_healthy(self) -> bool:
         client: Any = aws.client("elbv2", self.configuration)

@@ -116,6 +116,14 @@ class LedgerBucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManSwitch:
+    """What brings things back when nobody of ours is left."""
+
+    role_arn: str  # that EventBridge Scheduler takes
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudFile:
     """What a file of kind `aws` says, before anybody asked AWS."""
 
@@ -147,6 +155,7 @@ class CloudFile:
     dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)
     parameters: Parameters = field(default_factory=Parameters)
     ledger: LedgerBucket | None = None
+    dead_man: DeadManSwitch | None = None
     where: str = ""  # the file
 
 

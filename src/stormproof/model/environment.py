@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from stormproof.model.cloud import Cloud
 
@@ -76,9 +77,11 @@ class Aws:
     external_id: str | None = None
     ledger_bucket: str | None = None  # where the ledger is mirrored to
     ledger_prefix: str | None = None  # this environment's part of it
+    dead_man_role: str | None = None  # that EventBridge Scheduler takes to bring things back
+    dead_man_after_s: float | None = None
 
     @property
-    def configuration(self) -> dict[str, str]:
+    def configuration(self) -> dict[str, Any]:
         """What a fault needs to make the same calls as the same identity, from any process; goes into the ledger."""
         optional = {
             "aws_partition": self.partition,
@@ -87,6 +90,8 @@ class Aws:
             "aws_external_id": self.external_id,
             "ledger_bucket": self.ledger_bucket,
             "ledger_prefix": self.ledger_prefix,
+            "dead_man_role": self.dead_man_role,
+            "dead_man_after_s": self.dead_man_after_s,
         }
         return {
             "aws_endpoint_url": self.endpoint_url or "",

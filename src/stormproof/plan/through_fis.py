@@ -23,7 +23,7 @@ def through_fis(fault: ResolvedFault, experiment: Experiment, environment: Envir
     if cloud is None or fault.kind != "az-loss" or cloud.az_loss_by != BY_FIS:
         return fault
     request = request_for(experiment, fault, environment, duration_s=experiment.limits.duration_s)
-    kept = {key: fault.target[key] for key in ("zone", "instance_ids", "urls", "target_groups")}
+    kept = {key: fault.target[key] for key in ("zone", "instance_ids", "urls", "target_groups", "losses")}
     target = {**kept, "mode": MODE, "request": request}
     bound = catalogue.bind(fault.kind, target, fault.configuration)
     undo = "stop the FIS experiment, delete its template, and see the instances running again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class Conductor:
     environment_key: str  # what is locked and may hold outstanding faults: the environment, in the lab that lab
     guardrails: Guardrails = field(default_factory=Guardrails)
     load_workers: LoadListener | None = None  # where they join, if they come from other machines
+    lease_lost: Callable[[], str | None] = lambda: None  # why the environment may be somebody else's by now
     _state: _State = field(default_factory=_State)
     _player: Child | None = None
     _prober: Child | None = None
@@ -174,10 +175,8 @@ class Conductor:
 
     def _over(self, interrupts: Interrupts, stops: StopConditions, switch: KillSwitchWatch, deadline_s: float) -> bool:
         now = time.time()
-        if self._guard is not None:
-            self._guard.beat()
-            if not self._guard.alive():
-                return self._abort("the watchdog died; without it nothing may stay broken", by="failure")
+        if failure := self._unguarded():
+            return self._abort(failure, by="failure")
         if interrupts.reason:
             return self._abort(interrupts.reason, by="person")
         if time.monotonic() > deadline_s:
@@ -192,6 +191,14 @@ class Conductor:
             self.progress.say(self._state.end)
             return True
         return self._advance(now)
+
+    def _unguarded(self) -> str | None:
+        """Say that we are alive; why nothing may stay broken, if there is a reason."""
+        if self._guard is not None:
+            self._guard.beat()
+            if not self._guard.alive():
+                return "the watchdog died; without it nothing may stay broken"
+        return self.lease_lost()
 
     def _advance(self, now: float) -> bool:
         """Move to the next phase when it is time; whether the run is over."""

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stormproof.faults import catalogue
+from stormproof.faults.activity import patience_of
 from stormproof.faults.protocol import SlowToGo
 from stormproof.model.plan import ResolvedFault
+
+
+def felt_s_max(faults: Sequence[ResolvedFault]) -> float:
+    """Seconds that *faults* may take to be felt, one after the other."""
+    bound = (catalogue.bind(atom.kind, atom.target, atom.configuration) for fault in faults for atom in fault.atoms)
+    return sum(patience_of(fault) for fault in bound)
 
 
 def undo_s_max(faults: Sequence[ResolvedFault]) -> float:

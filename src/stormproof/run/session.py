@@ -60,10 +60,10 @@ def run_experiment(
     longest_s = experiment.limits.duration_s + 2 * undo_s_max(plan.faults)
     with (
         environment_lock(lock_name(environment), run=run.path, duration_s_max=longest_s),
-        environment_lease(environment, run=run.path, duration_s_max=longest_s),
+        environment_lease(environment, run=run.path) as lease,
     ):
         refuse_if_any(lock_name(environment))
-        refuse_if_open(environment)
+        refuse_if_open(environment.name, environment.aws)
         run.create()
         about = About(
             run_id=run_id,
@@ -92,6 +92,7 @@ def run_experiment(
             environment_key=lock_name(environment),
             guardrails=guardrails,
             load_workers=load_workers,
+            lease_lost=lease.lost,
         ).conduct()
         write_json(run.run_json, {**document, "ended_at": now_text()})
     return run

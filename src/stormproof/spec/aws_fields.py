@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stormproof.spec.fields import GuardrailsFields, LoadWorkersFields
+from stormproof.spec.quantity import Duration
 
 _ARN = r"^arn:aws[a-z-]*:"
 
@@ -142,6 +143,15 @@ class LedgerFields(_Section):
     )
 
 
+class DeadManFields(_Section):
+    """Schedules in AWS that bring back what was broken, should nobody of ours be left to do it."""
+
+    role: _RoleArn = Field(description="The role that EventBridge Scheduler takes; it needs the undo's calls.")
+    after: Annotated[Duration, Field(ge=300, le=86400)] = Field(
+        default=3600.0, description="After the act: longer than any run with its undo."
+    )
+
+
 class NotifyFields(_Section):
     """Whom to tell."""
 
@@ -245,6 +255,9 @@ class AwsEnvironmentFields(_Section):
     ledger: LedgerFields | None = Field(
         default=None,
         description="An S3 bucket for ledger and lease: undo, and one run at a time, from anywhere.",
+    )
+    dead_man: DeadManFields | None = Field(
+        default=None, description="Have AWS bring back what our own calls broke, if nobody else does."
     )
     fis: FisFields | None = Field(default=None, description="For `compile --to fis`.")
     proxy: ProxyFields | None = Field(default=None, description="The side-car in front of dependencies.")

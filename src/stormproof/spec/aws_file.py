@@ -13,6 +13,7 @@ from stormproof.model.cloud import (
     READY_VALUE,
     CloudFile,
     CloudZone,
+    DeadManSwitch,
     Fis,
     InstanceAddress,
     LedgerBucket,
@@ -88,6 +89,9 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         sidecar=sidecar_from(fields),
         dependencies={name: dependency_from(name, one) for name, one in fields.dependencies.items()},
         parameters=Parameters(release=fields.parameters.release, key=fields.parameters.key),
+        dead_man=DeadManSwitch(role_arn=fields.dead_man.role, after_s=fields.dead_man.after)
+        if fields.dead_man
+        else None,
         ledger=LedgerBucket(bucket=fields.ledger.bucket, prefix=fields.ledger.prefix.strip("/"))
         if fields.ledger
         else None,
@@ -142,6 +146,8 @@ def _check_names(fields: AwsEnvironmentFields, document: Document) -> None:
 def _arns(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
     if fields.aws.role:
         yield ("aws", "role"), fields.aws.role
+    if fields.dead_man:
+        yield ("dead_man", "role"), fields.dead_man.role
     if fields.notify:
         yield ("notify", "topic"), fields.notify.topic
     if fields.fis:

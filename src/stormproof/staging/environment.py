@@ -92,6 +92,8 @@ def account_of(name: str, file: CloudFile) -> Aws:
         external_id=file.external_id,
         ledger_bucket=file.ledger.bucket if file.ledger else None,
         ledger_prefix=f"{file.ledger.prefix}/{name}" if file.ledger else None,
+        dead_man_role=file.dead_man.role_arn if file.dead_man else None,
+        dead_man_after_s=file.dead_man.after_s if file.dead_man else None,
     )
 
 
