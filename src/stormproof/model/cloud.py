@@ -137,6 +137,7 @@ class CloudFile:
     sidecar: Sidecar | None = None
     dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)
     parameters: Parameters = field(default_factory=Parameters)
+    deniable_roles: tuple[str, ...] = ()  # ARNs
     where: str = ""  # the file
 
 
@@ -175,3 +176,4 @@ class Cloud:
     topic_arn: str | None = None
     fis: Fis | None = None
     dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)
+    deniable_roles: tuple[str, ...] = ()  # ARNs of roles whose calls may be denied

@@ -29,6 +29,7 @@ LACKING: dict[str, str] = {
     "capacity-denied": "FIS has it (aws:ec2:api-insufficient-instance-capacity-error), and in the lab `stormproof run`"
     " starts it there; compiling it is not in this version",
     "composite": "its parts have offsets and outlive each other; compile each part's kind by itself",
+    "control-plane-denied": "FIS injects errors into the APIs of EC2 and Kinesis only, and no denials",
     "cpu-stress": _NO_PROCESS,
     "database-failover": "FIS has it (aws:rds:failover-db-cluster), chooses the heir itself and does not fail back",
     "dependency-bad-tls": _NO_HTTP,

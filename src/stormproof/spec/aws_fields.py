@@ -233,5 +233,9 @@ class AwsEnvironmentFields(_Section):
     dependencies: dict[_Dependency, DependencyFields] = Field(
         default={}, max_length=20, description="What the workload calls, by the name that specs use."
     )
+    deniable_roles: Annotated[list[_RoleArn], Field(max_length=10)] = Field(
+        default=[],
+        description="Roles whose calls may be denied. They carry the tags, and trust whoever runs experiments.",
+    )
     parameters: ParametersFields = Field(default_factory=ParametersFields)
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)
