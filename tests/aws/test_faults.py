@@ -144,6 +144,45 @@ def test_the_state_before_comes_back_wherever_it_is_cut_off(
     compare(kind, rows)
 
 
+def test_balancers_leave_the_zone_and_come_back(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
+    """Out before the instances stop, back after they run: the same subnets, wherever it is cut off."""
+    parts = {"parts": ["balancers", "instances"]}
+    fault = resolve(estate, tmp_path / "env", wire.url, "az-loss", {"zone": "a"}, az_loss=parts)
+    rows = Rehearsal(
+        fault=fault,
+        wire=wire,
+        state=lambda: {**_instances(estate), "zones of shop": _zones_of_balancer(estate)},
+        folder=tmp_path,
+    ).run()
+
+    compare("az-loss-balancers", rows)
+    assert rows[0]["whole"] == ["SetSubnets", "StopInstances"]
+    assert rows[0]["undone_by"] == ["StartInstances", "SetSubnets"]
+
+
+def _zones_of_balancer(estate: Estate) -> list[str]:
+    balancer = estate.client("elbv2").describe_load_balancers(Names=["shop"])["LoadBalancers"][0]
+    return sorted(row["ZoneName"] for row in balancer["AvailabilityZones"])
+
+
+def test_subnets_that_somebody_else_set_are_left_alone(scratch: Estate, tmp_path: Path) -> None:
+    """Another subnet than before: named, and not put back over their heads; the instances run again."""
+    parts = {"parts": ["balancers", "instances"]}
+    fault = resolve(scratch, tmp_path / "env", scratch.url, "az-loss", {"zone": "a"}, az_loss=parts)
+    inject(fault, tmp_path / "run")
+    elbv2 = scratch.client("elbv2")
+    arn = elbv2.describe_load_balancers(Names=["shop"])["LoadBalancers"][0]["LoadBalancerArn"]
+    vpc = scratch.client("ec2").describe_subnets(SubnetIds=[scratch.subnets["b"]])["Subnets"][0]["VpcId"]
+    other = scratch.client("ec2").create_subnet(VpcId=vpc, CidrBlock="10.0.9.0/24", AvailabilityZone=f"{REGION}b")
+    theirs = [scratch.subnets["c"], other["Subnet"]["SubnetId"]]
+    elbv2.set_subnets(LoadBalancerArn=arn, Subnets=theirs)
+    left = undo(tmp_path / "run")
+
+    assert "balancers: az-loss: load balancers have subnets that are neither ours" in left[0]["reason"]
+    assert _zones_of_balancer(scratch) == [f"{REGION}b", f"{REGION}c"]
+    assert {state_of(scratch)["instances"][one] for one in scratch.instances["a"]} == {"running"}
+
+
 @pytest.mark.parametrize("before", [50, None])
 def test_a_functions_concurrency_is_what_it_was(
     estate: Estate, wire: Recorder, function: Any, tmp_path: Path, before: int | None

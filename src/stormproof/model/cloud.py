@@ -10,7 +10,8 @@ READY_KEY, READY_VALUE = "chaos-ready", "true"
 
 # What an AZ loss may be made of, in the order in which it is done; undone the other way round. The reasons are in
 # docs/adr/0034-az-loss-in-aws.md: writers come back last, and nobody's instances are judged before they have a network.
-AZ_LOSS_PARTS = ("databases", "scaling", "network", "instances")
+AZ_LOSS_PARTS = ("databases", "scaling", "balancers", "network", "instances")
+AZ_LOSS_PARTS_UNLESS_SAID = ("databases", "scaling", "network", "instances")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ class CloudFile:
     target_groups: tuple[str, ...] = ()
     scaling_groups: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
-    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS_UNLESS_SAID
     alarms_guard: tuple[str, ...] = ()
     alarms_expected: tuple[str, ...] = ()
     slis: tuple[Sli, ...] = ()
@@ -169,7 +170,7 @@ class Cloud:
     target_groups: Mapping[str, str] = field(default_factory=dict)  # name → ARN
     scaling_groups: tuple[ScalingGroup, ...] = ()
     clusters: tuple[Cluster, ...] = ()
-    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS_UNLESS_SAID
     alarms_guard: Mapping[str, str] = field(default_factory=dict)  # name → ARN: a run ends when one of them fires
     alarms_expected: Mapping[str, str] = field(default_factory=dict)  # name → ARN: they are there to fire
     slis: tuple[Sli, ...] = ()

@@ -76,6 +76,11 @@ def break_with_fis(fault: ResolvedFault, environment: Environment, *, duration: 
     cloud = environment.cloud
     zone = cloud.zones[str(fault.target["zone"])]
     losses = fault.target["losses"]
+    if "balancers" in losses:
+        raise InputError(
+            where=fault.fault_id, what="az_loss.parts", expected="parts that AWS FIS has", got="balancers",
+            hint="FIS takes no load balancer out of a zone; compile with a file that leaves the part out",
+        )  # fmt: skip
     broken = Broken()
     if "instances" in losses:
         broken = broken.with_(_power(cloud, zone, duration))

@@ -88,11 +88,12 @@ class ZoneFields(_Section):
 class AzLossFields(_Section):
     """What an AZ loss is made of here."""
 
-    parts: list[Literal["databases", "scaling", "network", "instances"]] = Field(
+    parts: list[Literal["databases", "scaling", "balancers", "network", "instances"]] = Field(
         default=["databases", "scaling", "network", "instances"],
         min_length=1,
-        max_length=4,
-        description="In whatever order: they are done as databases, scaling, network, instances, and undone backwards.",
+        max_length=5,
+        description="In whatever order: they are done as databases, scaling, balancers, network, instances, and undone"
+        " backwards.",
     )
 
 
