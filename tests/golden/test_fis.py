@@ -143,8 +143,6 @@ def test_a_part_that_fis_lacks_is_refused() -> None:
     environment = make_aws_environment()
     assert environment.cloud is not None
     arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/0123456789abcdef"
-        "shop": "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/0123456789abcdef"
-    }
     parts = ("balancers", "instances")
     cloud = dataclasses.replace(environment.cloud, load_balancers={"shop": arn}, az_loss_parts=parts)
 
