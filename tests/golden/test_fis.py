@@ -138,6 +138,18 @@ def test_without_alarms_fis_is_told_that_nothing_stops_it() -> None:
     assert _request("az-loss", bare)["stopConditions"] == [{"source": "none"}]
 
 
+def test_a_part_that_fis_lacks_is_refused() -> None:
+    """Load balancers stay where they are with FIS: a template without them would be another outage."""
+    environment = make_aws_environment()
+    assert environment.cloud is not None
+    arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/0123456789abcdef"
+    parts = ("balancers", "instances")
+    cloud = dataclasses.replace(environment.cloud, load_balancers={"shop": arn}, az_loss_parts=parts)
+
+    with pytest.raises(InputError, match=r"az_loss.parts: expected parts that AWS FIS has, got balancers"):
+        _request("az-loss", dataclasses.replace(environment, cloud=cloud))
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(20, "PT1M"), (60, "PT1M"), (61, "PT2M"), (1800, "PT30M")])
 def test_durations_are_whole_minutes(seconds: float, text: str) -> None:
     """One at least: FIS knows no shorter fault."""

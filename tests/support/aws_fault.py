@@ -66,6 +66,7 @@ class Rehearsal:
     state: State
     folder: Path
     spare: tuple[str, ...] = ()  # actions that another prior state would have needed
+    also: tuple[str, ...] = ()  # what is called as somebody else, who has a policy of their own
 
     def run(self) -> list[dict[str, Any]]:
         """Whole; cut off before and after each change; its undo cut off at each. A row each, nothing may be left."""
@@ -137,7 +138,7 @@ class Rehearsal:
         """What was called is what the fault says that it calls, and so what a policy would allow."""
         bound = catalogue.bind(self.fault.kind, self.fault.target, self.fault.configuration)
         assert isinstance(bound, CallsAws)
-        allowed = {action_of(call) for call in bound.api_calls} | {"sts:AssumeRole"}
+        allowed = {action_of(call) for call in bound.api_calls} | {"sts:AssumeRole", *self.also}
         called = {f"{_IAM.get(one.service, one.service)}:{one.operation}" for one in self.wire.calls}
         assert called <= allowed, called - allowed
         changing = {action_of(call) for call in bound.api_calls if call.purpose != "read"} - set(self.spare)

@@ -158,6 +158,7 @@ def make_aws_environment() -> Environment:
                 "shop-availability": f"arn:aws:cloudwatch:{region}:{account}:alarm:shop-availability",
             },
             dependencies=called,
+            deniable_roles=(f"arn:aws:iam::{account}:role/shop-deployment",),
             fis=Fis(
                 role_arn=f"arn:aws:iam::{account}:role/stormproof-fis",
                 launch_roles=(f"arn:aws:iam::{account}:role/shop-deployment",),

@@ -14,6 +14,7 @@ from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, reads
 from stormproof.faults.dead_man import DeadMan, HasInverse, Inverse
+from stormproof.faults.outage_balancers import OutageBalancers
 from stormproof.faults.outage_databases import OutageDatabases
 from stormproof.faults.outage_instances import OutageInstances
 from stormproof.faults.outage_look import look_at_zone
@@ -32,7 +33,12 @@ MODE = "outage"
 _JUDGED = "left suspended: its instances would be judged, and replaced, as they are now"
 _JUDGED_LATER_S = 900.0
 _INTO_THE_DARK = "left where it is: its writer would go back into a zone without a network"
-_AFTER = {"scaling": {"instances": _JUDGED, "network": _JUDGED}, "databases": {"network": _INTO_THE_DARK}}
+_DARK_NODE = "left where they are: their nodes would be back in a zone without a network"
+_AFTER = {
+    "balancers": {"network": _DARK_NODE},
+    "scaling": {"instances": _JUDGED, "network": _JUDGED, "balancers": _JUDGED},
+    "databases": {"network": _INTO_THE_DARK},
+}
 
 
 def outage_target(
@@ -48,12 +54,14 @@ def outage_target(
     parts: dict[str, dict[str, Any]] = {
         "databases": {"heirs": _heirs(cloud.clusters, place.az_name)},
         "scaling": {"groups": {one.name: one.arn for one in cloud.scaling_groups}},
+        "balancers": {"az_name": place.az_name, "arns": sorted(cloud.load_balancers.values())},
         "network": {"subnets": sorted(place.subnets), "owner": f"{environment.name}/{zone}"},
         "instances": {"instance_ids": ids},
     }
     there = {
         "databases": parts["databases"]["heirs"],
         "scaling": cloud.scaling_groups,
+        "balancers": cloud.load_balancers,
         "network": place.subnets,
         "instances": ids,
     }
@@ -206,6 +214,8 @@ class AzOutage:
                 kind=kind,
                 **own["scaling"],
             )
+        if "balancers" in own:
+            parts["balancers"] = OutageBalancers(zone=self.zone, configuration=where, kind=kind, **own["balancers"])
         if "network" in own:
             parts["network"] = OutageNetwork(zone=self.zone, configuration=where, kind=kind, **own["network"])
         if "instances" in own:

@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {
     "bad-deploy": "stormproof.faults.bad_deploy",
     "capacity-denied": "stormproof.faults.capacity_denied",
     "composite": "stormproof.faults.composite",
+    "control-plane-denied": "stormproof.faults.control_plane_denied",
     "cpu-stress": "stormproof.faults.cpu_stress",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "database-failover": "stormproof.faults.database_failover",

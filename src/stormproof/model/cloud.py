@@ -10,7 +10,8 @@ READY_KEY, READY_VALUE = "chaos-ready", "true"
 
 # What an AZ loss may be made of, in the order in which it is done; undone the other way round. The reasons are in
 # docs/adr/0034-az-loss-in-aws.md: writers come back last, and nobody's instances are judged before they have a network.
-AZ_LOSS_PARTS = ("databases", "scaling", "network", "instances")
+AZ_LOSS_PARTS = ("databases", "scaling", "balancers", "network", "instances")
+AZ_LOSS_PARTS_UNLESS_SAID = ("databases", "scaling", "network", "instances")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ class CloudFile:
     target_groups: tuple[str, ...] = ()
     scaling_groups: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
-    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS_UNLESS_SAID
     az_loss_by: str = "calls"  # or "fis"
     alarms_guard: tuple[str, ...] = ()
     alarms_expected: tuple[str, ...] = ()
@@ -156,6 +157,7 @@ class CloudFile:
     parameters: Parameters = field(default_factory=Parameters)
     ledger: LedgerBucket | None = None
     dead_man: DeadManSwitch | None = None
+    deniable_roles: tuple[str, ...] = ()  # ARNs
     where: str = ""  # the file
 
 
@@ -187,7 +189,7 @@ class Cloud:
     target_groups: Mapping[str, str] = field(default_factory=dict)  # name → ARN
     scaling_groups: tuple[ScalingGroup, ...] = ()
     clusters: tuple[Cluster, ...] = ()
-    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS
+    az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS_UNLESS_SAID
     az_loss_by: str = "calls"  # who does it: our own calls, or "fis"
     alarms_guard: Mapping[str, str] = field(default_factory=dict)  # name → ARN: a run ends when one of them fires
     alarms_expected: Mapping[str, str] = field(default_factory=dict)  # name → ARN: they are there to fire
@@ -195,3 +197,4 @@ class Cloud:
     topic_arn: str | None = None
     fis: Fis | None = None
     dependencies: Mapping[str, CloudDependency] = field(default_factory=dict)
+    deniable_roles: tuple[str, ...] = ()  # ARNs of roles whose calls may be denied

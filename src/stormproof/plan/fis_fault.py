@@ -29,6 +29,7 @@ LACKING: dict[str, str] = {
     "capacity-denied": "FIS has it (aws:ec2:api-insufficient-instance-capacity-error), and in the lab `stormproof run`"
     " starts it there; compiling it is not in this version",
     "composite": "its parts have offsets and outlive each other; compile each part's kind by itself",
+    "control-plane-denied": "FIS injects errors into the APIs of EC2 and Kinesis only, and no denials",
     "cpu-stress": _NO_PROCESS,
     "database-failover": "FIS has it (aws:rds:failover-db-cluster), chooses the heir itself and does not fail back",
     "dependency-bad-tls": _NO_HTTP,
@@ -75,6 +76,11 @@ def break_with_fis(fault: ResolvedFault, environment: Environment, *, duration: 
     cloud = environment.cloud
     zone = cloud.zones[str(fault.target["zone"])]
     losses = fault.target["losses"]
+    if "balancers" in losses:
+        raise InputError(
+            where=fault.fault_id, what="az_loss.parts", expected="parts that AWS FIS has", got="balancers",
+            hint="FIS takes no load balancer out of a zone; compile with a file that leaves the part out",
+        )  # fmt: skip
     broken = Broken()
     if "instances" in losses:
         broken = broken.with_(_power(cloud, zone, duration))

@@ -89,11 +89,12 @@ class ZoneFields(_Section):
 class AzLossFields(_Section):
     """What an AZ loss is made of here."""
 
-    parts: list[Literal["databases", "scaling", "network", "instances"]] = Field(
+    parts: list[Literal["databases", "scaling", "balancers", "network", "instances"]] = Field(
         default=["databases", "scaling", "network", "instances"],
         min_length=1,
-        max_length=4,
-        description="In whatever order: they are done as databases, scaling, network, instances, and undone backwards.",
+        max_length=5,
+        description="In whatever order: they are done as databases, scaling, balancers, network, instances, and undone"
+        " backwards.",
     )
     by: Literal["calls", "fis"] = Field(
         default="calls",
@@ -263,6 +264,10 @@ class AwsEnvironmentFields(_Section):
     proxy: ProxyFields | None = Field(default=None, description="The side-car in front of dependencies.")
     dependencies: dict[_Dependency, DependencyFields] = Field(
         default={}, max_length=20, description="What the workload calls, by the name that specs use."
+    )
+    deniable_roles: Annotated[list[_RoleArn], Field(max_length=10)] = Field(
+        default=[],
+        description="Roles whose calls may be denied. They carry the tags, and trust whoever runs experiments.",
     )
     parameters: ParametersFields = Field(default_factory=ParametersFields)
     load_workers: LoadWorkersFields | None = Field(default=None, description="Load from other machines.")

@@ -88,6 +88,7 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         else None,
         sidecar=sidecar_from(fields),
         dependencies={name: dependency_from(name, one) for name, one in fields.dependencies.items()},
+        deniable_roles=tuple(fields.deniable_roles),
         parameters=Parameters(release=fields.parameters.release, key=fields.parameters.key),
         dead_man=DeadManSwitch(role_arn=fields.dead_man.role, after_s=fields.dead_man.after)
         if fields.dead_man
@@ -144,6 +145,8 @@ def _check_names(fields: AwsEnvironmentFields, document: Document) -> None:
 
 
 def _arns(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
+    for index, role in enumerate(fields.deniable_roles):
+        yield ("deniable_roles", index), role
     if fields.aws.role:
         yield ("aws", "role"), fields.aws.role
     if fields.dead_man:

@@ -67,6 +67,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         topic_arn=file.topic_arn,
         fis=file.fis,
         dependencies=file.dependencies,
+        deniable_roles=file.deniable_roles,
     )
     return Environment(
         name=name,
@@ -131,6 +132,7 @@ def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
         (file.topic_arn, ["sns:GetTopicAttributes"]),
         ([one for one in file.dependencies.values() if one.security_group], ["ec2:DescribeSecurityGroups"]),
         ([one for one in file.dependencies.values() if one.function], ["lambda:GetFunction"]),
+        (file.deniable_roles, ["iam:ListRoleTags"]),
     ):
         wanted += operations if named else []
     mirror = Mirror.of(account_of(name, file).configuration)

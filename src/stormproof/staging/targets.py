@@ -144,7 +144,7 @@ def read_balancing(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[d
 
 
 def check_called(file: CloudFile, configuration: Mapping[str, Any]) -> None:
-    """The security groups and functions that dependencies name are there and carry the tags."""
+    """The security groups and functions that dependencies name, and deniable roles, are there and carry the tags."""
     groups = {one.security_group: name for name, one in file.dependencies.items() if one.security_group}
     if groups:
         pages = aws.client("ec2", configuration).get_paginator("describe_security_groups")
@@ -157,6 +157,8 @@ def check_called(file: CloudFile, configuration: Mapping[str, Any]) -> None:
         if one.function:
             found = _function_tags(one.function.name, configuration)
             _check_there(file, f"dependencies.{name}.function", [one.function.name], found)
+    for role in (one.rpartition("/")[2] for one in file.deniable_roles):
+        _check_there(file, "deniable_roles", [role], _role_tags(role, configuration))
 
 
 def _function_tags(name: str, configuration: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -169,6 +171,19 @@ def _function_tags(name: str, configuration: Mapping[str, Any]) -> dict[str, dic
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return {}
         raise
+
+
+def _role_tags(name: str, configuration: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    from botocore.exceptions import ClientError
+
+    iam: Any = aws.client("iam", configuration)
+    try:
+        rows = [tag for page in iam.get_paginator("list_role_tags").paginate(RoleName=name) for tag in page["Tags"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return {}
+        raise
+    return {name: _tags(rows)}
 
 
 def _cluster(row: Mapping[str, Any], zones: Mapping[str, str]) -> Cluster:

@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws, catalogue
 from stormproof.faults.api_call import CallsAws
+from stormproof.faults.outage_balancers import OutageBalancers
 from stormproof.faults.protocol import Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -152,3 +153,28 @@ def test_a_look_that_is_refused_is_blind_and_not_an_end() -> None:
 
     assert look.seen is Seen.PARTIAL
     assert "Throttling" in look.evidence["blind"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "zones", "says"),
+    [
+        ("application", "ab", "is in 2 zones, and AWS leaves it in 2 at least"),
+        ("network", "a", "is in 1 zones, and AWS leaves it in 1 at least"),
+        ("application", "bc", "to be in eu-central-1a, got eu-central-1b, eu-central-1c"),
+    ],
+)
+def test_a_balancer_that_cannot_leave_is_refused(kind: str, zones: str, says: str) -> None:
+    """Before anything is touched: too few zones would be left, or it is not in the zone."""
+    arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/0123456789abcdef"
+    environment = _changed(az_loss_parts=("balancers", "instances"), load_balancers={"shop": arn})
+    environment = dataclasses.replace(
+        environment, aws=dataclasses.replace(environment.aws, endpoint_url="http://127.0.0.1:9")
+    )
+    fault = _lose(environment)
+    part = OutageBalancers(zone="a", configuration=fault.configuration, **fault.target["losses"]["balancers"])
+    rows = [{"ZoneName": f"eu-central-1{zone}", "SubnetId": f"subnet-0{zone}"} for zone in zones]
+    with Stubber(aws.client("elbv2", fault.configuration)) as stub:
+        found = {"LoadBalancerArn": arn, "Type": kind, "AvailabilityZones": rows}
+        stub.add_response("describe_load_balancers", {"LoadBalancers": [found]})
+        with pytest.raises(FaultError, match=says):
+            part.prior()
