@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SpecArgument = Annotated[Path, typer.Argument(help="The experiment: its file or its folder.", show_default=False)]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]
-EnvOption = Annotated[str, typer.Option("--env", help="The environment to run in.")]
+EnvOption = Annotated[str, typer.Option("--env", help="The environment to run in: its name, or its file.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the spec or of the environment."),
