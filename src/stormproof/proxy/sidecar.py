@@ -213,7 +213,10 @@ def _listener(one: Dependency, upstream: Upstream, file: CloudFile) -> dict[str,
 
 
 def _signing_filters(upstream: Upstream, region: str) -> list[dict[str, Any]]:
-    """Takes the caller's signature off, and signs for the service. Last of all: what it signs must not be changed."""
+    """Takes the caller's signature off, and signs for the service. Last of all: what it signs must not be changed.
+
+    Envoy 1.40's signer overwrites the caller's by itself, which is documented nowhere, and so not relied on.
+    """
     return [
         {
             "name": "unsign",
