@@ -410,7 +410,8 @@ def _rest_operations(service: str) -> list[tuple[str, re.Pattern[str], str]]:
 def _rest_operation(service: str, method: str, path: str) -> str:
     fits = [
         name
-        for verb, pattern, name in (_rest_operations(service) if service else ())
+        # S3's operations differ in query and headers too: there the path says more.
+        for verb, pattern, name in (_rest_operations(service) if service not in ("", "s3") else ())
         if verb == method and pattern.fullmatch(path.partition("?")[0])
     ]
     return fits[0] if fits else f"{method.title()} {path}"
