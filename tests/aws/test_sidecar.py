@@ -44,13 +44,16 @@ def upstream() -> Iterator[Listening]:
 
 
 @pytest.fixture(scope="module")
-def running(emulated: str, upstream: Listening, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
+def running(
+    emulated: str, _kept: list[Estate], upstream: Listening, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningSidecar]:
     """A side-car for a plain dependency, for DynamoDB in the emulator, and for a queue that we listen at."""
     dependencies = {
         "recommendations": {"upstream": upstream.url, "canary": "/healthz"},
         "cart": {"service": "dynamodb"},
         "queue": {"service": "sqs", "upstream": upstream.url},
     }
+    _kept.clear()  # the emulator is built anew: what others have looked at so far is gone
     with sidecar(build(emulated), tmp_path_factory.mktemp("side-car"), dependencies) as one:
         yield one
 
