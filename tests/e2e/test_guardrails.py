@@ -260,7 +260,7 @@ def test_the_probe_reads_the_state_of_an_alarm(lab: RunningLab, alarm: Any) -> N
             assert (seen["state"], seen["reason"]) == (state, "a test")
         with pytest.raises(ValueError, match="'nobody'"):
             alarm_state(["checkout-5xx", "nobody"], region, url)
-        with pytest.raises(OSError, match="CloudWatch"):
+        with pytest.raises(OSError, match="cloudwatch"):
             alarm_state(["checkout-5xx"], region, "http://127.0.0.1:9")
         with pytest.raises(ValueError, match="1 to 100"):
             alarm_state([], region, url)

@@ -37,7 +37,7 @@ def test_a_zone_is_lost_as_its_parts_in_order() -> None:
 
     assert list(fault.target["losses"]) == ["databases", "scaling", "network", "instances"]
     assert fault.targets == ("i-0a1", "i-0a2")
-    assert fault.target["losses"]["network"] == {"subnets": ["subnet-0a"], "token": "staging/a"}
+    assert fault.target["losses"]["network"] == {"subnets": ["subnet-0a"], "owner": "staging/a"}
     assert fault.target["losses"]["databases"] == {"heirs": {"orders": "orders-b"}}
     assert fault.configuration["aws_role_arn"] == "arn:aws:iam::123456789012:role/stormproof-staging"
     assert fault.undo.startswith("backwards: instances, network, scaling, databases")
