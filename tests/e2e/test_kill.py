@@ -22,6 +22,7 @@ import pytest
 
 from stormproof.faults import catalogue
 from stormproof.faults.ledger import Ledger
+from stormproof.record.events import read_events
 from stormproof.run.guard import LEASE_S
 from support import inject_child
 from support.command import environment as clean_environment
@@ -263,7 +264,9 @@ def test_no_room_for_the_ledger_no_fault(lab: RunningLab, tmp_path: Path, kind: 
 
     assert done.returncode == 1, done.stderr
     assert "nothing was broken" in json.loads(done.stdout)["error"]
-    assert not (tmp_path / "events.jsonl").exists()  # not even tried
+    told = read_events(tmp_path / "events.jsonl")  # not even tried
+    assert {(one["event"], one["reason"][:18]) for one in told} <= {("fault.failed", "nothing was broken")}
+    assert len(told) == (disk == "full"), "the kernel's limit is on every file of the process"
     assert lab.status()["whole"]
     if disk != "full":
         assert ledger.stat().st_size == 200  # it was cut, not merely refused

@@ -56,8 +56,7 @@ def inject(
             mirror.intend(row)
         _arm(fault, prior, fault_id=fault_id, configuration=configuration)
     except Exception as error:
-        reason = f"nothing was broken: {reason_of(error)}"
-        events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
+        _tell_failed(log, fault_id, kind, f"nothing was broken: {reason_of(error)}")
         raise
 
     watch = Watch(fault, until=Seen.BROKEN).start()
@@ -74,14 +73,19 @@ def inject(
     except BaseException as error:
         watch.stop(join_s=0)
         if isinstance(error, Exception):  # an interruption is the conductor's to tell: the act did not fail
-            reason = reason_of(error)
-            events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
+            _tell_failed(log, fault_id, kind, reason_of(error))
         raise
     ledger.note(fault_id, "acted")
     if mirror is not None:
         mirror.note(run_of(configuration), fault_id, "acted")  # what it cannot be told is outstanding there already
     events.record_event(log, events.FAULT_INJECTED, who="player", fault_id=fault_id, kind=kind, at=time.time())
     return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
+
+
+def _tell_failed(log: Path, fault_id: str, kind: str, reason: str) -> None:
+    """The event of a fault that failed; a disk that has no room for it must not hide why it did."""
+    with contextlib.suppress(OSError):
+        events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
 
 
 def _arm(fault: Fault, prior: Mapping[str, Any], *, fault_id: str, configuration: Mapping[str, Any]) -> None:
