@@ -79,7 +79,8 @@ def test_several_workers_share_one_schedule(server: Server, run: RunDirectory, t
     indices = np.rint((samples["scheduled_at"].to_numpy() - start_s) * 60).astype(int)
     assert sorted(indices) == list(range(len(indices)))
     assert set(samples["worker"]) == {0, 1, 2}
-    assert len(samples) == summary.sent == summary.offered
+    assert len(samples) == summary.sent
+    assert 0 <= summary.offered - summary.sent <= 3  # due in the very instant of the stop: at most one a worker
     assert len(server.arrived_at) == len(samples)
     assert {"/", "/product"} == set(samples["endpoint"])
     assert set(samples["zone"]) == {"a"}

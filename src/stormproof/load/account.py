@@ -66,7 +66,8 @@ class Account:
             ended=new[2],
             ok=new[3],
             bins=self._bins,
-            settled_s=None if settled_mono_s is None else self._start_s + (settled_mono_s - self._start_mono_s),
+            # Reckoned as a row's instant is: rounded otherwise, it may lie behind an arrival that has not ended.
+            settled_s=None if settled_mono_s is None else settled_mono_s + (self._start_s - self._start_mono_s),
         )
         self._reported, self._reported_mono_s, self._bins = current, now_mono_s, Counter()
         return aggregate

@@ -71,3 +71,16 @@ def test_aggregates_touch_and_count_each_request_once() -> None:
 
     assert (first.from_s, first.ended, first.ok, first.bins) == (START_S, 2, 2, {bin_of(20.0): 2})
     assert (second.from_s, second.ended, second.ok, second.bins) == (first.to_s, 1, 0, {bin_of(20.0): 1})
+
+
+@given(st.floats(0, 600), st.floats(1e3, 1e6))
+def test_what_is_settled_never_lies_behind_an_arrival_that_has_not_ended(due_s: float, start_mono_s: float) -> None:
+    """The instant of the next arrival, which is not settled yet, is the same float in the books and in its row."""
+    start_s = 1_795_664_181.2345
+    account = Account(0, None)
+    account.begin(start_mono_s, start_s)
+    due_mono_s = start_mono_s + due_s
+
+    aggregate = account.aggregate(due_mono_s + 0.1, 0, settled_mono_s=due_mono_s)
+
+    assert aggregate.settled_s == due_mono_s + (start_s - start_mono_s)  # as `Recorder` writes a row
