@@ -11,7 +11,6 @@ Reading: ``{"slis": {name: {phase: {"low", "high", "mean": float | None, "period
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import itertools
 import json
 import math
@@ -21,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stormprobes._aws_client import pages
+from stormprobes._metric_points import Metric, metric_points
 from stormprobes._run_record import read_rows
 
 __all__ = ["cloudwatch_sli", "periods_within"]
@@ -51,26 +50,15 @@ def cloudwatch_sli(
     wanted = periods_within(start_s, end_s, period_s)
     if not wanted:
         return _row([], 0, f"no whole period of {period_s} s lies within {end_s - start_s:.0f} s")
-    named = [{"Name": name, "Value": value} for name, value in (sli.get("dimensions") or {}).items()]
-    query = {"Namespace": sli["namespace"], "MetricName": sli["metric"], "Dimensions": named}
-    answers = pages(
-        "cloudwatch",
-        region,
-        endpoint_url,
-        "get_metric_data",
-        (profile, role_arn, external_id),
-        MetricDataQueries=[
-            {"Id": "sli", "MetricStat": {"Metric": query, "Period": period_s, "Stat": sli["statistic"]}},
-        ],
-        StartTime=dt.datetime.fromtimestamp(wanted[0], dt.UTC),
-        EndTime=dt.datetime.fromtimestamp(wanted[-1] + period_s, dt.UTC),
+    metric = Metric(
+        namespace=sli["namespace"],
+        name=sli["metric"],
+        statistic=sli["statistic"],
+        dimensions=sli.get("dimensions") or {},
+        period_s=period_s,
     )
-    found = {
-        at.timestamp(): float(value)
-        for page in answers
-        for result in page["MetricDataResults"]
-        for at, value in zip(result["Timestamps"], result["Values"], strict=True)
-    }
+    window_s = (wanted[0], wanted[-1] + period_s)
+    found = metric_points(metric, window_s, region, endpoint_url, (profile, role_arn, external_id))
     values = [found[at] for at in wanted if at in found]
     missing = len(wanted) - len(values)
     reason = f"no data for {missing} of {len(wanted)} periods of {sli['metric']}" if missing else ""

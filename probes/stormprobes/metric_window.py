@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from stormprobes._aws_client import pages
 from stormprobes._instant import instant, text
+from stormprobes._metric_points import Metric, metric_points
 
 __all__ = ["metric_window"]
 
@@ -36,31 +36,17 @@ def metric_window(
     periods = (last - first) // period_s
     if not 0 < periods <= PERIODS_MAX:
         raise ValueError(f"expected 1 to {PERIODS_MAX} periods of {period_s} s, got {periods}")
-    names = [{"Name": name, "Value": value} for name, value in metric.get("dimensions", {}).items()]
-    stat = {
-        "Metric": {"Namespace": metric["namespace"], "MetricName": metric["name"], "Dimensions": names},
-        "Period": period_s,
-        "Stat": metric["statistic"],
-    }
-    answers = pages(
-        "cloudwatch",
-        region,
-        endpoint_url,
-        "get_metric_data",
-        MetricDataQueries=[{"Id": "sli", "MetricStat": stat}],
-        StartTime=dt.datetime.fromtimestamp(first, dt.UTC),
-        EndTime=dt.datetime.fromtimestamp(last, dt.UTC),
-        ScanBy="TimestampAscending",
+    wanted = Metric(
+        namespace=metric["namespace"],
+        name=metric["name"],
+        statistic=metric["statistic"],
+        dimensions=metric.get("dimensions", {}),
+        period_s=period_s,
     )
-    found = {
-        at: float(value)
-        for page in answers
-        for result in page["MetricDataResults"]
-        for at, value in zip(result["Timestamps"], result["Values"], strict=True)
-    }
+    found = metric_points(wanted, (first, last), region, endpoint_url)
     values = list(found.values())
     return {
-        "points": [{"at": text(at), "value": found[at]} for at in sorted(found)],
+        "points": [{"at": text(dt.datetime.fromtimestamp(at, dt.UTC)), "value": found[at]} for at in sorted(found)],
         "periods": periods,
         "missing": max(0, periods - len(found)),
         "no_data": not found,

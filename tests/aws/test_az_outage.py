@@ -19,6 +19,7 @@ from stormproof.faults.ledger import Ledger
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
+from support.aws_fault import inject
 from support.command import stormproof
 from support.emulated_aws import READY, Cut, Estate, Recorder, environment_file, recorder, state_of
 
@@ -48,15 +49,6 @@ def _paths(fault: ResolvedFault, folder: Path) -> dict[str, Any]:
     return {**fault.configuration, **where}
 
 
-def _inject(fault: ResolvedFault, folder: Path, *, noop: bool = False) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
-    configuration = _paths(fault, folder)
-    bound = catalogue.bind(fault.kind, fault.target, configuration)
-    return activity.inject(
-        bound, fault_id=fault.fault_id, kind=fault.kind, noop=noop, target=fault.target, configuration=configuration
-    )
-
-
 def _undo(folder: Path) -> list[dict[str, Any]]:
     return activity.undo_outstanding(Ledger(folder / "ledger.jsonl"), events_path=None, who="test")
 
@@ -70,7 +62,7 @@ def test_a_zone_is_lost_part_by_part_and_comes_back(estate: Estate, wire: Record
     before = state_of(estate)
     fault = _lost(estate, tmp_path / "env", wire.url)
 
-    felt = _inject(fault, tmp_path / "run")
+    felt = inject(fault, tmp_path / "run")
     broken = state_of(estate)
 
     assert felt["felt"], felt
@@ -112,7 +104,7 @@ def test_a_fault_that_does_nothing_is_not_felt(
     monkeypatch.setattr("stormproof.faults.az_outage.AzOutage.felt_within_s", 1.0)
     fault = _lost(estate, tmp_path / "env", wire.url)
 
-    assert _inject(fault, tmp_path / "run", noop=True)["felt"] is False
+    assert inject(fault, tmp_path / "run", noop=True)["felt"] is False
     assert wire.changes == []
     assert [row["undone"] for row in _undo(tmp_path / "run")] == [True]
     assert wire.changes == []
@@ -129,7 +121,7 @@ def test_wherever_it_is_cut_off_the_state_before_comes_back(estate: Estate, wire
             wire.cut = Cut(at=at, before=first)
             folder = tmp_path / f"run-{at}-{first}"
             with pytest.raises(Exception, match="ExpiredToken"):
-                _inject(fault, folder)
+                inject(fault, folder)
             broken = state_of(estate)
             wire.cut = None
             asked = len(wire.changes)
@@ -158,7 +150,7 @@ def test_an_undo_that_is_cut_off_is_done_again(estate: Estate, wire: Recorder, t
     for at in range(1, len(BACK) + 1):
         folder = tmp_path / f"run-{at}"
         wire.calls.clear()
-        _inject(fault, folder)
+        inject(fault, folder)
         wire.cut = Cut(at=len(CHANGES) + at, before=True)
         first = _undo(folder)
         wire.cut = None
@@ -172,7 +164,7 @@ def test_an_undo_that_is_cut_off_is_done_again(estate: Estate, wire: Recorder, t
 def test_it_is_undone_from_another_process(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
     """With the ledger only: it says as whom, where, and what was there."""
     before = state_of(estate)
-    _inject(_lost(estate, tmp_path / "env", wire.url), tmp_path / "run")
+    inject(_lost(estate, tmp_path / "env", wire.url), tmp_path / "run")
     wire.calls.clear()
 
     done = stormproof("undo", tmp_path / "run/ledger.jsonl", STORMPROOF_STATE_DIR=str(tmp_path / "state"))
@@ -191,7 +183,7 @@ def test_what_somebody_else_changed_is_left_alone(scratch: Estate, tmp_path: Pat
         Engine="aurora-postgresql", AvailabilityZone="us-east-1c",
     )  # fmt: skip
     before = state_of(scratch)
-    _inject(_lost(scratch, tmp_path / "env", scratch.url), tmp_path / "run")
+    inject(_lost(scratch, tmp_path / "env", scratch.url), tmp_path / "run")
     vpc = ec2.describe_subnets(SubnetIds=[scratch.subnets["a"]])["Subnets"][0]["VpcId"]
     theirs = ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"]
     row = next(
@@ -226,7 +218,7 @@ def test_what_is_not_whole_is_refused_before_anything_is_touched(scratch: Estate
     if already == "stopped":
         ec2.stop_instances(InstanceIds=scratch.instances["a"][:1])
     elif already == "cut off":
-        _inject(fault, tmp_path / "earlier")
+        inject(fault, tmp_path / "earlier")
         ec2.start_instances(InstanceIds=scratch.instances["a"])
         scratch.client("rds").failover_db_cluster(DBClusterIdentifier="orders", TargetDBInstanceIdentifier="orders-a")
     else:
@@ -242,7 +234,7 @@ def test_what_is_not_whole_is_refused_before_anything_is_touched(scratch: Estate
 
     says = {"stopped": "to be running", "cut off": "is cut off already by", "spot": "are Spot instances"}[already]
     with pytest.raises(FaultError, match=says):
-        _inject(fault, tmp_path / "run")
+        inject(fault, tmp_path / "run")
 
     assert state_of(scratch) == before
     assert not (tmp_path / "run/ledger.jsonl").exists()

@@ -16,6 +16,7 @@ from stormproof.faults.ledger import Ledger
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
+from support.aws_fault import inject
 from support.emulated_aws import ACCOUNT, Call, Estate, Recorder, environment_file, recorder, state_of
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
@@ -39,15 +40,6 @@ def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
     return catalogue.resolve("az-loss", {"zone": "a"}, discover("staging", cloud), fault_id="1-az-loss")
 
 
-def _inject(fault: ResolvedFault, run: Path) -> dict[str, Any]:
-    run.mkdir(exist_ok=True)
-    where = {**fault.configuration, "ledger_path": str(run / "ledger.jsonl"), "events_path": str(run / "events.jsonl")}
-    bound = catalogue.bind(fault.kind, fault.target, where)
-    return activity.inject(
-        bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
-    )
-
-
 def _schedules(estate: Estate) -> list[dict[str, Any]]:
     client = estate.client("scheduler")
     return [client.get_schedule(Name=row["Name"]) for row in client.list_schedules()["Schedules"]]
@@ -63,7 +55,7 @@ def _fire(estate: Estate, schedule: dict[str, Any]) -> None:
 def test_it_is_set_before_the_act_and_is_enough(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
     """Fired in the order of their times the schedules bring all back but the ACL that nobody uses; the undo ends it."""
     before = state_of(estate)
-    assert _inject(_fault(estate, tmp_path / "env", wire.url), tmp_path / "run")["felt"]
+    assert inject(_fault(estate, tmp_path / "env", wire.url), tmp_path / "run")["felt"]
     writes = wire.changes
     first = writes.index("SuspendProcesses")
     assert writes[:first] == ["CreateSchedule"] * 2, "instances and groups: known before the act"
@@ -92,7 +84,7 @@ def test_without_its_switch_nothing_is_broken(estate: Estate, wire: Recorder, tm
 
     wire.refuse = refuse
     with pytest.raises(FaultError, match="the dead man's switch could not be set"):
-        _inject(fault, tmp_path / "run")
+        inject(fault, tmp_path / "run")
 
     assert [one for one in wire.changes if one != "CreateSchedule"] == []
     assert state_of(estate) == before

@@ -15,6 +15,7 @@ from stormproof.faults.ledger import Ledger
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
+from support.aws_fault import inject
 from support.command import ROOT, stormproof
 from support.emulated_aws import ACCOUNT, REGION, Call, Estate, Recorder, environment_file, recorder, state_of
 
@@ -26,15 +27,6 @@ def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
     cloud = load_environment(path.parent, "staging").cloud
     assert cloud is not None
     return catalogue.resolve("az-loss", {"zone": "a"}, discover("staging", cloud), fault_id="1-az-loss")
-
-
-def _inject(fault: ResolvedFault, run: Path) -> dict[str, Any]:
-    run.mkdir(exist_ok=True)
-    where = {**fault.configuration, "ledger_path": str(run / "ledger.jsonl"), "events_path": str(run / "events.jsonl")}
-    bound = catalogue.bind(fault.kind, fault.target, where)
-    return activity.inject(
-        bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
-    )
 
 
 def _undo(run: Path) -> dict[str, Any]:
@@ -61,7 +53,7 @@ def test_an_undo_that_is_refused_says_why_and_is_not_forgotten(
     """Expired or throttled in the middle: outstanding, with what to do; undone once AWS answers again."""
     before = state_of(estate)
     with recorder(estate.url) as wire:
-        assert _inject(_fault(estate, tmp_path / "env", wire.url), tmp_path / "run")["felt"]
+        assert inject(_fault(estate, tmp_path / "env", wire.url), tmp_path / "run")["felt"]
         _refuse(wire, "*", status, code)
         refused = _undo(tmp_path / "run")
         _refuse(wire, "", 0, "")
@@ -81,7 +73,7 @@ def test_credentials_that_expire_before_the_act_break_nothing(estate: Estate, tm
         fault = _fault(estate, tmp_path / "env", wire.url)
         _refuse(wire, "DescribeInstances", 403, "ExpiredToken")
         with pytest.raises(Exception, match="ExpiredToken"):
-            _inject(fault, tmp_path / "run")
+            inject(fault, tmp_path / "run")
 
     failed = json.loads((tmp_path / "run/events.jsonl").read_text().splitlines()[-1])
     assert failed["reason"].startswith("nothing was broken: AWS: DescribeInstances: ExpiredToken")
@@ -97,7 +89,7 @@ def test_a_target_that_has_gone_since_the_plan_breaks_nothing(scratch: Estate, t
     scratch.client("ec2").terminate_instances(InstanceIds=[gone])
 
     with pytest.raises(FaultError, match=f"expected .*{gone}.* to be running, got"):
-        _inject(fault, tmp_path / "run")
+        inject(fault, tmp_path / "run")
 
     assert state_of(scratch)["instances"][other] == "running"
 

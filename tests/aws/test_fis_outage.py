@@ -23,6 +23,7 @@ from stormproof.plan.resolve import resolve_faults
 from stormproof.spec.environment_file import load_environment
 from stormproof.spec.loader import load_experiment
 from stormproof.staging.environment import discover
+from support.aws_fault import inject
 from support.command import ROOT, stormproof
 from support.emulated_aws import ACCOUNT, READY, Estate, Recorder, environment_file, recorder, state_of
 from support.fis_double import FisDouble
@@ -58,15 +59,6 @@ def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
     return resolve_faults(experiment, discover("staging", cloud))[0]
 
 
-def _inject(fault: ResolvedFault, run: Path) -> dict[str, Any]:
-    run.mkdir(exist_ok=True)
-    where = {**fault.configuration, "ledger_path": str(run / "ledger.jsonl"), "events_path": str(run / "events.jsonl")}
-    bound = catalogue.bind(fault.kind, fault.target, where)
-    return activity.inject(
-        bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
-    )
-
-
 def _undo(run: Path) -> dict[str, Any]:
     return activity.undo_outstanding(Ledger(run / "ledger.jsonl"), events_path=None, who="test")[0]
 
@@ -79,7 +71,7 @@ def test_it_is_previewed_started_stopped_and_leaves_nothing(
     fault = _fault(estate, tmp_path / "env", wire.url)
     assert fault.what.startswith("through AWS FIS, zone a: aws:ec2:stop-instances")
 
-    assert _inject(fault, tmp_path / "run")["felt"]
+    assert inject(fault, tmp_path / "run")["felt"]
 
     template = next(iter(fis.templates.values()))
     modes = [one["experimentOptions"]["actionsMode"] for one in fis.experiments.values()]
@@ -116,7 +108,7 @@ def test_what_fis_did_not_do_is_not_taken_for_done(
         setattr(fis, name, value)
 
     with pytest.raises(FaultError, match=says):
-        _inject(fault, tmp_path / "run")
+        inject(fault, tmp_path / "run")
 
     events = [json.loads(line) for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
     assert events[-1]["event"] == "fault.failed"
@@ -139,7 +131,7 @@ def test_what_was_tagged_since_the_plan_stops_it(
         before = state_of(scratch)
 
         with pytest.raises(FaultError, match=f"FIS would stop .*{late}.*planned are"):
-            _inject(fault, tmp_path / "run")
+            inject(fault, tmp_path / "run")
 
         assert fis.states() == ["completed"]
         assert state_of(scratch) == before

@@ -22,6 +22,7 @@ from stormproof.plan.iam_policy import policy_of
 from stormproof.run.lease import SUITE, environment_lease, refuse_if_open
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
+from support.aws_fault import inject
 from support.command import ROOT, stormproof
 from support.emulated_aws import Call, Cut, Estate, environment_file, recorder, state_of
 
@@ -55,15 +56,6 @@ def _fault(environment: Environment) -> ResolvedFault:
     return catalogue.resolve("az-loss", {"zone": "a"}, environment, fault_id="1-az-loss")
 
 
-def _inject(fault: ResolvedFault, run: Path) -> dict[str, Any]:
-    run.mkdir(exist_ok=True)
-    where = {**fault.configuration, "ledger_path": str(run / "ledger.jsonl"), "events_path": str(run / "events.jsonl")}
-    bound = catalogue.bind(fault.kind, fault.target, where)
-    return activity.inject(
-        bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
-    )
-
-
 def _undo(run: Path) -> dict[str, Any]:
     return activity.undo_outstanding(Ledger(run / "ledger.jsonl"), events_path=None, who="test")[0]
 
@@ -77,7 +69,7 @@ def test_another_machine_undoes_with_the_file_alone(estate: Estate, bucket: Any,
     """It was in the bucket before the act; it keeps out the next run; undone, it is gone, and its versions are kept."""
     before = state_of(estate)
     with recorder(estate.url) as wire:
-        assert _inject(_fault(_environment(estate, tmp_path / "environments", wire.url)), tmp_path / "run-1")["felt"]
+        assert inject(_fault(_environment(estate, tmp_path / "environments", wire.url)), tmp_path / "run-1")["felt"]
     writes = [call.operation for call in wire.calls if call.changes]
     assert writes[:2] == [f"Put /{BUCKET}/stormproof/staging/open/run-1/1-az-loss.json", "StopInstances"]
     shutil.rmtree(tmp_path / "run-1")  # the machine is lost, with all that it knew
@@ -108,12 +100,12 @@ def test_what_cannot_be_written_is_not_broken(estate: Estate, bucket: Any, tmp_p
         fault = _fault(_environment(estate, tmp_path / "environments", wire.url))
         wire.cut = Cut(at=1, before=True)
         with pytest.raises(FaultError, match=r"the undo of 1-az-loss could not be written .*nothing was broken"):
-            _inject(fault, tmp_path / "run-2")
+            inject(fault, tmp_path / "run-2")
         wire.cut = None
         assert _undo(tmp_path / "run-2")["undone"]
         bucket.put_object(Bucket=BUCKET, Key="stormproof/staging/open/run-3/1-az-loss.json", Body=b"{}")
         with pytest.raises(FaultError, match="another run has written it"):
-            _inject(fault, tmp_path / "run-3")
+            inject(fault, tmp_path / "run-3")
 
     assert "StopInstances" not in wire.changes
     assert state_of(estate) == before
@@ -126,7 +118,7 @@ def test_a_bucket_that_is_away_keeps_nobody_from_undoing(estate: Estate, bucket:
     before = state_of(estate)
     with recorder(estate.url) as wire:
         fault = _fault(_environment(estate, tmp_path / "environments", wire.url))
-        _inject(fault, tmp_path / "run-4")
+        inject(fault, tmp_path / "run-4")
 
         def away(call: Call) -> tuple[int, str] | None:
             return (503, "ServiceUnavailable") if f"/{BUCKET}" in call.operation else None
@@ -150,7 +142,7 @@ def test_one_machine_undoes_at_a_time(
 ) -> None:
     """A claim of another machine is honoured while it may be alive; when it is too old, the undo goes on."""
     environment = _environment(estate, tmp_path / "environments", estate.url)
-    _inject(_fault(environment), tmp_path / "run-5")
+    inject(_fault(environment), tmp_path / "run-5")
     mirror = Mirror.of(environment.aws.configuration)
     assert mirror is not None
     with monkeypatch.context() as elsewhere:

@@ -21,6 +21,7 @@ from stormproof.faults.ledger import Ledger
 from stormproof.lab.tls import AUTHORITY_FILE, write_certificates
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.environment_file import load_environment
+from support.aws_fault import inject
 from support.command import stormproof, wait_for
 from support.emulated_aws import REGION, Estate, build, environment_file
 from support.sidecar import KEY, SECRET, Listening, Received, RunningSidecar, listening, sidecar
@@ -76,15 +77,6 @@ def _resolve(running: RunningSidecar, kind: str, **arguments: Any) -> ResolvedFa
     return catalogue.resolve(kind, {**FAULTS[kind], **arguments}, running.environment, fault_id=f"1-{kind}")
 
 
-def _inject(fault: ResolvedFault, folder: Path, *, noop: bool = False) -> dict[str, Any]:
-    paths = {"ledger_path": str(folder / "ledger.jsonl"), "events_path": str(folder / "events.jsonl")}
-    configuration = {**fault.configuration, **paths}
-    bound = catalogue.bind(fault.kind, fault.target, configuration)
-    return activity.inject(
-        bound, fault_id=fault.fault_id, kind=fault.kind, noop=noop, target=fault.target, configuration=configuration
-    )
-
-
 def _undo(folder: Path) -> list[bool]:
     rows = activity.undo_outstanding(Ledger(folder / "ledger.jsonl"), events_path=None, who="test")
     return [row["undone"] for row in rows]
@@ -115,7 +107,7 @@ def test_a_workload_is_throttled_and_healthy_again(
     assert dynamodb.meta.endpoint_url == running.environment.dependencies["cart"].url
     assert dynamodb.list_tables()["ResponseMetadata"]["HTTPStatusCode"] == 200
 
-    assert _inject(_resolve(running, "throttling"), tmp_path)["felt"] is True
+    assert inject(_resolve(running, "throttling"), tmp_path)["felt"] is True
     with pytest.raises(dynamodb.exceptions.ProvisionedThroughputExceededException):
         _call(dynamodb, times=5)
 
@@ -144,7 +136,7 @@ def test_each_fault_works_through_it(running: RunningSidecar, tmp_path: Path, ki
     bound = catalogue.bind(kind, fault.target, fault.configuration)
     prior = bound.prior()
 
-    felt = _inject(fault, tmp_path)
+    felt = inject(fault, tmp_path)
     assert felt["felt"] is True, felt
     with pytest.raises(FaultError):
         bound.prior()
@@ -158,7 +150,7 @@ def test_each_fault_works_through_it(running: RunningSidecar, tmp_path: Path, ki
 def test_what_somebody_else_set_is_left_alone(running: RunningSidecar, tmp_path: Path) -> None:
     """Another delay since: the undo says so, and does not end it."""
     key = str(running.environment.dependencies["recommendations"].delay_duration_key)
-    _inject(_resolve(running, "dependency-timeout"), tmp_path)
+    inject(_resolve(running, "dependency-timeout"), tmp_path)
     _admin(running).set({key: "2500"})
     left = activity.undo_outstanding(Ledger(tmp_path / "ledger.jsonl"), events_path=None, who="test")
     _admin(running).set({key: "3000"})

@@ -80,7 +80,8 @@ def test_several_workers_share_one_schedule(server: Server, run: RunDirectory, t
     assert sorted(indices) == list(range(len(indices)))
     assert set(samples["worker"]) == {0, 1, 2}
     assert len(samples) == summary.sent
-    assert 0 <= summary.offered - summary.sent <= 3  # due in the very instant of the stop: at most one a worker
+    # Due in the very instant of the stop, at most one a worker; none before it, as the instants have no gap (above).
+    assert all(0 <= worker.offered - worker.sent <= 1 for worker in summary.workers)
     assert len(server.arrived_at) == len(samples)
     assert {"/", "/product"} == set(samples["endpoint"])
     assert set(samples["zone"]) == {"a"}

@@ -116,7 +116,8 @@ def test_workers_of_three_addresses_share_one_schedule(
     assert [process.wait(10) for process in processes] == [0, 0, 0]
     assert {worker.host for worker in summary.workers} == {"127.0.0.2", "127.0.0.3", "127.0.0.4"}
     assert len(together) == summary.sent == sum(worker.rows or 0 for worker in summary.workers)
-    assert 0 <= summary.offered - summary.sent <= 3  # due in the very instant of the stop: at most one a worker
+    # Due in the very instant of the stop, at most one a worker; none before it, as the instants have no gap (below).
+    assert all(0 <= worker.offered - worker.sent <= 1 for worker in summary.workers)
     assert set(together["worker"]) == {0, 1, 2}
     n = min(len(alone), len(together))
     assert n > 100

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stormproof.history.drift import ClaimDrift, Drift, TrackDrift, drift_of
 from stormproof.history.series import Track, finding_on
@@ -16,11 +13,9 @@ from stormproof.history.trend_chart import Mark, trend_charts
 from stormproof.history.wording import notes, sentence, tone
 from stormproof.model.verdict import Outcome
 from stormproof.report.chart import Chart
+from stormproof.report.html_document import SHEET, render_document, without_noise
 from stormproof.report.notation import clean, day, quantity
 from stormproof.report.page import OUTCOME_MARK
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 ROWS_MAX = 10  # runs listed below each experiment; the pictures have all of the nights asked for
 
@@ -143,42 +138,13 @@ def _row(track: Track, place: int) -> RunRow:
 
 
 def render(name: str, **values: Any) -> str:
-    """The template *name* of this room, with the reports' style and ours, allowed by hash; scripts are not."""
-    from markupsafe import Markup
-
-    environment = _environment()
-    style = "".join(_source(environment, sheet) for sheet in ("report.css", "history.css"))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template(name).render(
-        style=Markup(style),  # noqa: S704  # our own files, and hold no run's data
-        style_hash=f"sha256-{digest}",
-        marks=dict(OUTCOME_MARK),
-        **values,
-    )
-
-
-def _source(environment: Environment, name: str) -> str:
-    return environment.loader.get_source(environment, name)[0] if environment.loader else ""
-
-
-@functools.cache
-def _environment() -> Environment:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    places = [PackageLoader(package, "templates") for package in ("stormproof.history", "stormproof.report")]
-    return Environment(
-        loader=ChoiceLoader(places),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The template *name* of this room, in the look of a run's report."""
+    return render_document(
+        name, room="stormproof.history", sheets=(SHEET, "history.css"), finalize=_printable,
+        marks=dict(OUTCOME_MARK), **values,
+    )  # fmt: skip
 
 
 def _printable(value: Any) -> Any:
-    """Numbers without the noise of binary fractions; text without what hides or reorders it, wherever it came from."""
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    return clean(value, limit=10_000_000) if type(value) is str else value
+    """Numbers without noise; text without what hides or reorders it, wherever it came from."""
+    return clean(value, limit=10_000_000) if type(value) is str else without_noise(value)
