@@ -101,6 +101,9 @@ def test_what_cannot_be_told_is_no_proof() -> None:
         "i-1 called no dependency in the steady phase; of zone a's answers 1 of 100 took 100 ms or longer; "
         "0 of 100 in steady, 0 of 100 from the other zones meanwhile"
     )
+    assert sight(calls(0, EVEN)).reason.startswith(
+        "nobody called a dependency while the fault was in force; of zone a's"
+    )
     counted = sight(calls(0, EVEN), calls(11, FEWER))
     assert counted.reason.startswith(
         "10 of 300 calls to its dependencies came from i-1 in the fault, 100 of 300 in steady; of zone a's"
