@@ -6,6 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from support import rota
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    rota.add_option(parser)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    rota.draw(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if (line := rota.line(config)) is not None:
+        terminalreporter.write_line(line)
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
