@@ -30,7 +30,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from stormproof.errors import LoadError
 from stormproof.kinship import die_with_parent
-from stormproof.load import wire
+from stormproof.load import client, wire
 from stormproof.load.account import Account
 from stormproof.load.instrument import Recorder, RunClock, instrument_clients
 from stormproof.load.loop_watch import LoopWatch
@@ -178,6 +178,7 @@ def prepare(config: wire.WorkerConfig) -> tuple[Recorder, Traffic, Account]:
     account = Account(config.worker, schedule)
     rows = RowWriter(Path(config.samples_folder), config.worker, on_flush=account.take)
     recorder = Recorder(rows, environment.events.request)
+    client.install()
     instrument_clients(recorder, environment.user_classes, timeout_s=config.timeout_s, open_model=open_model)
     environment.events.init.fire(environment=environment, runner=None, web_ui=None)
     if schedule is None:
