@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from http.cookiejar import CookieJar
 from select import POLLIN
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, inet_pton
 from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original
@@ -39,6 +40,7 @@ def install() -> None:
     fasthttp.CookieJar = SparingCookieJar
     fasthttp.LocustUserAgent = SparingUserAgent
     ConnectionPool._is_socket_alive = is_open  # noqa: SLF001 - there is no public way
+    ConnectionPool._resolve = resolved_here(ConnectionPool._resolve)  # noqa: SLF001
 
 
 def is_open(_pool: ConnectionPool, connection: Any) -> bool:
@@ -56,6 +58,35 @@ def is_open(_pool: ConnectionPool, connection: Any) -> bool:
         return not waiting.poll(0)
     except (OSError, ValueError):
         return False
+
+
+def resolved_here(resolve: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """*resolve*, for names only: an address needs no resolver.
+
+    gevent asks the resolver in a thread, and that thread waits up to 5 ms for an interpreter that is busy, once for
+    each connection; meanwhile others are due, and open theirs.
+    """
+
+    def resolve_names(pool: Any) -> Any:
+        host, port = pool._connection_host, pool._connection_port  # noqa: SLF001
+        family = _family_of(host)
+        if family is None or (pool.disable_ipv6 and family != AF_INET):
+            return resolve(pool)
+        address = (host, port) if family == AF_INET else (host, port, 0, 0)
+        return [(family, SOCK_STREAM, IPPROTO_TCP, "", address)]
+
+    return resolve_names
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _family_of(host: str) -> int | None:
+    for family in (AF_INET, AF_INET6):
+        try:
+            inet_pton(family, host)
+        except OSError:
+            continue
+        return family
+    return None
 
 
 class SparingCookieJar(CookieJar):

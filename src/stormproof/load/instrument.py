@@ -29,6 +29,7 @@ from locust.clients import HttpSession
 from locust.user.users import HttpUser
 from requests.exceptions import ReadTimeout
 
+from stormproof.load.crew import Arrival
 from stormproof.load.outcome import error_text, is_own_shortage
 from stormproof.record.rows import ROW, RowWriter
 
@@ -37,13 +38,6 @@ _DEADLINE = "stormproof_deadline_mono_s"
 _NO_CONTEXT: Mapping[str, Any] = {}
 _ZONE = "x-zone"
 _NO_ZONE = (_ZONE, "")
-
-
-class Arrival(gevent.Greenlet):  # type: ignore[misc]  # gevent has no types
-    """One arrival of the open model: runs one task. *due_mono_s* is None once its first request went out."""
-
-    due_mono_s: float | None = None
-    scheduled_mono_s: float = 0.0  # the same, for good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

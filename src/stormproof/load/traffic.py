@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
-import gevent.pool
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 from stormproof.errors import LoadError
-from stormproof.load.instrument import Arrival, Recorder, RunClock
+from stormproof.load.crew import Crew
+from stormproof.load.instrument import Recorder, RunClock
 from stormproof.load.schedule import Schedule, make_schedule, share_of
 from stormproof.load.wire import WorkerConfig
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 # Connections a user instance may hold in the open model. Locust's 10 would make arrivals queue in the client, which
 # is a closed model again; the limit that remains is the number of open files.
 CONCURRENCY = 100_000
-# How many spawns in a row without letting the others run, when the generator is behind its schedule.
-SPAWNS_IN_A_ROW = 32
+# How many arrivals in a row without letting the others run, when the generator is behind its schedule.
+TAKEN_IN_A_ROW = 32
 TRACEBACKS_LOGGED_MAX = 10
 
 
@@ -56,7 +56,7 @@ class Task:
 
 
 class OpenTraffic:
-    """One greenlet an arrival, at its instant, whatever became of the arrivals before it.
+    """Each arrival in a greenlet of the crew, at its instant, whatever became of the arrivals before it.
 
     All arrivals of a worker run on one instance of each user class: what a task keeps on `self` is shared.
     """
@@ -72,7 +72,7 @@ class OpenTraffic:
             users[user_class].on_start()
         self._users = users
         self._calls = [(users[task.user_class], task.function) for task in tasks]
-        self._in_flight = gevent.pool.Group()
+        self._crew = Crew(self._run)
         self._errors = 0
         self._loop: gevent.Greenlet | None = None
         self._next_due_mono_s = 0.0
@@ -87,8 +87,7 @@ class OpenTraffic:
         if self._loop is not None:
             self._loop.kill()
         stopped_mono_s = time.monotonic()
-        self._in_flight.join(timeout=drain_s)
-        self._in_flight.kill()
+        self._crew.end(drain_s)
         for user in self._users.values():
             user.on_stop()
         self._environment.events.test_stop.fire(environment=self._environment)
@@ -98,8 +97,8 @@ class OpenTraffic:
 
     def settled_mono_s(self, now_mono_s: float) -> float | None:
         """The due instant of the oldest arrival that has not ended, the one to be sent next included; at most now."""
-        oldest = min((arrival.scheduled_mono_s for arrival in self._in_flight.greenlets), default=now_mono_s)
-        return min(now_mono_s, self._next_due_mono_s, oldest)
+        oldest_mono_s = self._crew.oldest_mono_s()
+        return min(now_mono_s, self._next_due_mono_s, now_mono_s if oldest_mono_s is None else oldest_mono_s)
 
     def _send_all(self, clock: RunClock) -> None:
         in_a_row = 0
@@ -109,11 +108,9 @@ class OpenTraffic:
             while (wait_s := due_mono_s - time.monotonic()) > 0:  # timers may fire a little early
                 gevent.sleep(wait_s)
                 in_a_row = 0
-            arrival = Arrival(self._run, *self._calls[choice])
-            arrival.due_mono_s = arrival.scheduled_mono_s = due_mono_s
-            self._in_flight.start(arrival)
+            self._crew.take(due_mono_s, *self._calls[choice])
             in_a_row += 1
-            if in_a_row == SPAWNS_IN_A_ROW:
+            if in_a_row == TAKEN_IN_A_ROW:
                 gevent.sleep(0)
                 in_a_row = 0
 

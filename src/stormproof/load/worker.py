@@ -35,6 +35,7 @@ from stormproof.load.account import Account
 from stormproof.load.instrument import Recorder, RunClock, instrument_clients
 from stormproof.load.loop_watch import LoopWatch
 from stormproof.load.traffic import ClosedTraffic, OpenTraffic, Traffic, schedule_for, tasks_of
+from stormproof.load.warm_up import warm_up
 from stormproof.record.rows import RowWriter
 
 log = logging.getLogger("stormproof.load")
@@ -206,6 +207,7 @@ def main(argv: list[str]) -> int:
         traceback.print_exc()
         channel.send_last({"kind": wire.FAILED, "message": message})
         return 1
+    warm_up()
     gc.collect()
     gc.freeze()  # Locust and the schedule never die: a full collection would stop the load for nothing
     Worker(channel, recorder, traffic, account).run()

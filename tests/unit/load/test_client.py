@@ -181,3 +181,29 @@ def test_an_idle_connection_is_looked_at_without_giving_way() -> None:
     )
 
     assert printed.splitlines() == ["True", "False", "False", "False False", "True True", "[]"]
+
+
+def test_a_name_is_asked_for_and_an_address_is_not() -> None:
+    """Both kinds of address are used as they are; a name goes to the resolver, each time."""
+    printed = in_a_worker(
+        """
+        import locust, gevent.socket
+        from geventhttpclient.connectionpool import ConnectionPool
+        from stormproof.load import client
+
+        client.install()
+        asked = []
+        own = gevent.socket.getaddrinfo
+        gevent.socket.getaddrinfo = lambda host, *rest: asked.append(host) or own(host, *rest)
+        for host in ("127.0.0.1", "::1", "localhost", "localhost"):
+            found = ConnectionPool(host, 80, host, 80)._resolve()
+            addresses = {one[4] for one in own(host, 80, 0, gevent.socket.SOCK_STREAM, gevent.socket.SOL_TCP)}
+            print(host, {one[4] for one in found} == addresses, {(int(one[1]), one[2]) for one in found})
+        print(asked)
+        """
+    )
+
+    assert printed.splitlines() == [
+        *(f"{host} True {{(1, 6)}}" for host in ("127.0.0.1", "::1", "localhost", "localhost")),
+        "['localhost', 'localhost']",
+    ]
