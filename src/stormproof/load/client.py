@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from http.cookiejar import CookieJar
 from select import POLLIN
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, inet_pton
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import Any
 
+from gevent import GreenletExit
 from gevent.monkey import get_original
 from geventhttpclient.connectionpool import ConnectionPool
+from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPSocketPoolResponse
 from geventhttpclient.url import URL
+from geventhttpclient.useragent import RetriesExceeded
 from locust.contrib import fasthttp
-
-if TYPE_CHECKING:
-    from geventhttpclient.header import Headers
 
 # What is kept at most, of each; a locustfile that draws its URLs at random must not fill the memory.
 KEPT_MAX = 4096
@@ -112,8 +114,20 @@ def _read(url: str) -> tuple[URL, str, tuple[str, str, int | None], str, str, st
     return parsed, parsed.host, origin, parsed.netloc, parsed.request_uri or "/", parsed.quoted_uri
 
 
+class SparingResponse(fasthttp.FastResponse):  # type: ignore[misc]
+    """A response whose body is not asked how it is packed where nothing says that it is."""
+
+    def _content(self) -> bytes | None:
+        if self.headers is None or dict.__contains__(self.headers, "content-encoding"):
+            packed: bytes | None = super()._content()
+            return packed
+        body: bytes = self._response.read()
+        self.release()
+        return body
+
+
 class SparingRequest(fasthttp.FastRequest):  # type: ignore[misc]  # Locust has no types here
-    """A request whose URL was read before; *sent_uri* is None once it was redirected."""
+    """A request whose URL was read before; *sent_uri* is None for others, and once it was redirected."""
 
     sent_uri: str | None = None
 
@@ -145,54 +159,132 @@ class SparingRequest(fasthttp.FastRequest):  # type: ignore[misc]  # Locust has 
         super().set_url(url, params=params)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A request that was answered before: itself, which nobody changes any more, and its bytes."""
+
+    request: SparingRequest
+    sent: str
+    head: bytes
+
+
+_stores: dict[tuple[Any, ...], dict[tuple[Any, ...], Known]] = {}
+
+
+def _store(agent: SparingUserAgent) -> dict[tuple[Any, ...], Known]:
+    """What all clients share that send the same bytes for the same request: a closed load has a client a user."""
+    options = agent.clientpool.client_args
+    shared_by = (*dict.values(agent.default_headers), options.get("proxy_host"), options.get("proxy_port"))
+    try:
+        return _stores.setdefault(shared_by, {})
+    except TypeError:  # a default header of several lines
+        return {}
+
+
 class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
-    """Sends a plain request that it has sent before as the bytes that it were then."""
+    """Sends a plain request that was answered before as the bytes that it was then."""
 
     request_type = SparingRequest
+    response_type = SparingResponse
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._heads: dict[tuple[Any, ...], tuple[str, bytes]] = {}
+        self._known = _store(self)
 
-    def _urlopen(self, request: SparingRequest) -> Any:
-        uri, headers = request.sent_uri, request.headers
-        if uri is None or headers is None or request.payload:
-            return super()._urlopen(request)
-        _, host, port = request.original_origin
-        client = self.clientpool.clients.get((host, port))
-        key = (host, port, request.method, uri, *dict.values(headers))
+    def urlopen(
+        self, url: Any, method: str = "GET", headers: Any = None, payload: Any = None, **options: Any
+    ) -> fasthttp.FastResponse:
+        """As `UserAgent.urlopen`, which does whatever is not such a request."""
+        plain = not (payload or options or headers is None or self.max_retries or self.cookiejar._cookies)  # noqa: SLF001
+        if not plain:
+            return super().urlopen(url, method=method, headers=headers, payload=payload, **options)
+        key = (url, method, *headers.items())
         try:
-            head = self._heads.get(key)
+            known = self._known.get(key)
         except TypeError:  # a header of several lines
-            return super()._urlopen(request)
-        if client is None or head is None:
-            response = super()._urlopen(request)
-            self._keep(key, headers, response._sent_request)  # noqa: SLF001
-            return response
-        answer = _answer_of(client, request.method, head)
-        return self.response_type(answer, request=request, sent_request=head[0])
+            return super().urlopen(url, method=method, headers=headers, payload=payload)
+        if known is not None:
+            return self._again(known)
+        response = super().urlopen(url, method=method, headers=headers, payload=payload)
+        self._learn(key, response)
+        return response
 
-    def _keep(self, key: tuple[Any, ...], headers: Headers, sent: str) -> None:
-        if any(name in headers for name in _NO_PLAIN_HEAD):
+    def _learn(self, key: tuple[Any, ...], response: fasthttp.FastResponse) -> None:
+        request = response.request
+        if response.history or request.sent_uri is None or any(name in request.headers for name in _NO_PLAIN_HEAD):
             return
-        if len(self._heads) >= KEPT_MAX:
-            self._heads.clear()
-        self._heads[key] = (sent, sent.encode("latin-1"))
+        if len(self._known) >= KEPT_MAX:
+            self._known.clear()
+        sent = response._sent_request  # noqa: SLF001
+        self._known[key] = Known(request, sent, sent.encode("latin-1"))
 
+    def _again(self, known: Known) -> fasthttp.FastResponse:
+        """The loop of `UserAgent.urlopen`, for a request without a body that is not sent a second time."""
+        request, url = known.request, known.request.url
+        history: list[fasthttp.FastResponse] = []
+        for _ in range(self.max_redirects + 1):
+            response = self._answered(request, None if history else known)
+            location = response.headers.get("location")
+            to_follow = isinstance(location, str) and location and self.max_redirects > 0
+            if not to_follow or response.status_code not in self.redirect_response_codes:
+                response._history = history  # noqa: SLF001
+                return response
+            if not history:
+                request = SparingRequest(url, request.method, Headers(request.headers))
+            history.append(response)
+            response.release()
+            try:
+                request.redirect(response.status_code, location)
+            except Exception as error:  # noqa: BLE001  # what becomes of it, the library says
+                return self._given_up(url, error)
+        return self._given_up(url, RetriesExceeded(url, f"Redirection limit reached ({self.max_redirects})"))
 
-def _answer_of(client: Any, method: str, head: tuple[str, bytes]) -> HTTPSocketPoolResponse:
-    """What `HTTPClient.request` does once it knows the bytes, without its silent retries."""
-    pool = client._connection_pool  # noqa: SLF001
-    connection = pool.get_socket()
-    try:
-        connection.sendall(head[1])
-    except OSError as error:
-        if error.errno not in _BROKEN:
-            pool.release_socket(connection)
+    def _answered(self, request: SparingRequest, known: Known | None) -> fasthttp.FastResponse:
+        if known is None:
+            self.cookiejar.add_cookie_header(request)
+        try:
+            started_mono_s = monotonic()
+            response = self._urlopen(request) if known is None else self._sent(known)
+            response._elapsed = monotonic() - started_mono_s  # noqa: SLF001
+        except GreenletExit:
             raise
-        # The peer closed: it may have answered before, and what reads the answer says so if it has not.
-    answer = HTTPSocketPoolResponse(
-        connection, pool, block_size=client.block_size, method=method, headers_type=client.headers_type
-    )
-    answer._sent_request = head[0]  # noqa: SLF001
-    return answer
+        except BaseException as error:  # noqa: BLE001
+            error.request = request  # type: ignore[attr-defined]
+            return self._given_up(request.url, error)
+        self.cookiejar.extract_cookies(response, request)
+        if response.status_code not in self.valid_response_codes:
+            self._refuse(response, request)
+        return response
+
+    def _sent(self, known: Known) -> fasthttp.FastResponse:
+        """What `HTTPClient.request` does once it knows the bytes."""
+        request = known.request
+        client = self.clientpool.clients.get(request.original_origin[1:])
+        if client is None:
+            client = self.clientpool.get_client(request.url_split)
+        pool = client._connection_pool  # noqa: SLF001
+        connection = pool.get_socket()
+        try:
+            connection.sendall(known.head)
+        except OSError as error:
+            if error.errno not in _BROKEN:
+                pool.release_socket(connection)
+                raise
+            # The peer closed: it may have answered before, and what reads the answer says so if it has not.
+        answer = HTTPSocketPoolResponse(
+            connection, pool, block_size=client.block_size, method=request.method, headers_type=client.headers_type
+        )
+        answer._sent_request = known.sent  # noqa: SLF001
+        return self.response_type(answer, request=request, sent_request=known.sent)
+
+    def _refuse(self, response: fasthttp.FastResponse, request: SparingRequest) -> None:
+        try:
+            self._verify_status(response.status_code, url=request.url)
+        except Exception as error:
+            error.response, error.request = response, request  # type: ignore[attr-defined]
+            error.http_log = self._conversation_str(request.url, response, payload=None)  # type: ignore[attr-defined]
+            response.release()
+            raise
+
+    def _given_up(self, url: str, error: BaseException) -> Any:
+        return self._handle_retries_exceeded(url, last_error=self._handle_error(error, url=url))

@@ -66,6 +66,7 @@ CASES = [
     ("GET", "/plain", {"headers": {"X-One": "2"}, "name": "other"}),
     ("GET", "/plain", {"headers": {"X-Many": ["1", "2"]}}),
     ("GET", "/plain", {"headers": {"X-Bad": "1\\r\\nX-Smuggled: 2"}}),
+    ("GET", "/interim", {"headers": {"Expect": "100-continue"}}),
     ("GET", "/plain", {"params": {"p": "1 2"}}),
     ("GET", "/plain", {"auth": ("me", "secret")}),
     ("GET", "http://127.0.0.1:1/refused", {}),
@@ -140,7 +141,16 @@ def test_the_same_goes_out_and_the_same_comes_back() -> None:
     ("spoil", "what"),
     [
         ("client.SparingCookieJar.add_cookie_header = lambda *_: None", "a cookie that is not sent"),
-        ("client.dict = type('D', (dict,), {'values': staticmethod(lambda _: ())})", "headers that are not looked at"),
+        (
+            """
+def learn(self, key, response, learn=client.SparingUserAgent._learn):
+    learn(self, key, response)
+    if key in self._known:
+        self._known.update({one: self._known[key] for one in self._known if one[:2] == key[:2]})
+client.SparingUserAgent._learn = learn
+""",
+            "the bytes of a request with other headers",
+        ),
     ],
 )
 def test_a_client_that_differs_is_noticed(spoil: str, what: str) -> None:
@@ -207,3 +217,37 @@ def test_a_name_is_asked_for_and_an_address_is_not() -> None:
         *(f"{host} True {{(1, 6)}}" for host in ("127.0.0.1", "::1", "localhost", "localhost")),
         "['localhost', 'localhost']",
     ]
+
+
+def test_users_share_what_they_send_alike_and_nothing_else() -> None:
+    """Two users of a class send the same bytes; one of a class with another default header sends its own, each time."""
+    printed = in_a_worker(
+        """
+        import locust
+        from gevent.server import StreamServer
+        from locust import FastHttpUser
+        from locust.env import Environment
+        from stormproof.load import client
+
+        read = []
+        def serve(connection, _address):
+            while asked := connection.recv(4096):
+                read.append(b"x-class: b" in asked.lower())
+                connection.sendall(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
+        server = StreamServer(("127.0.0.1", 0), serve)
+        server.start()
+        client.install()
+        class A(FastHttpUser):
+            host = f"http://127.0.0.1:{server.server_port}"
+        class B(A):
+            default_headers = {"X-Class": "b"}
+        environment = Environment(user_classes=[A, B], events=locust.events)
+        for user_class in (A, B, A, B, A):
+            session = user_class(environment).client
+            print([session.get("/").status_code for _ in range(2)], read[-2:])
+        print(sorted(len(store) for store in client._stores.values()))
+        """
+    )
+
+    of_a, of_b = "[204, 204] [False, False]", "[204, 204] [True, True]"
+    assert printed.splitlines() == [of_a, of_b, of_a, of_b, of_a, "[1, 1]"]
