@@ -130,8 +130,8 @@ def test_nothing_is_deleted_without_yes(reports: Path, capsys: pytest.CaptureFix
     """Listed first; with --yes exactly what was listed goes, and what is no run stays."""
     old, young = stored(reports, 1), stored(reports, 2, at=f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}")
     (reports / "az-loss" / "notes.md").write_text("mine")
-    (reports / "elsewhere").mkdir()
-    (reports / "elsewhere" / old.path.name).symlink_to(young.path)
+    link = reports / "az-loss" / f"{LONG_AGO}-az-loss-00ff"
+    link.symlink_to(young.path)
     Path("experiments/reports.yaml").write_text("keep_days: 90\n")
     asked = ["reports", "prune", "--out", str(reports)]
 
@@ -143,7 +143,9 @@ def test_nothing_is_deleted_without_yes(reports: Path, capsys: pytest.CaptureFix
     assert [(row["run"], row["goes"]) for row in listed["runs"]] == [(old.path.name, True), (young.path.name, False)]
     assert listed["bytes"] > MIB
     assert "1 of 2 runs deleted, 1.0 MiB of 2.0 MiB" in capsys.readouterr().out
-    assert sorted(one.name for one in (reports / "az-loss").iterdir()) == sorted([young.path.name, "notes.md"])
+    assert sorted(one.name for one in (reports / "az-loss").iterdir()) == sorted(
+        [young.path.name, "notes.md", link.name]
+    )
     assert call(asked) == 0
     assert "0 of 1 runs would go" in capsys.readouterr().out
 
