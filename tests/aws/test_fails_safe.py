@@ -22,6 +22,48 @@ from support.emulated_aws import ACCOUNT, REGION, Call, Estate, Recorder, enviro
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
 
+HERE = "test_fails_safe.py"
+# Every situation of which a run in an account must come out safe and with a clear error, and what shows it.
+SHOWN_BY = {
+    "wrong account": (HERE, "test_a_run_that_may_not_begin_leaves_no_trace"),
+    "alarm already in ALARM": (HERE, "test_a_run_that_may_not_begin_leaves_no_trace"),
+    "credentials expire before the act": (HERE, "test_credentials_that_expire_before_the_act_break_nothing"),
+    "credentials expire between inject and undo": (HERE, "test_the_command_says_what_is_left_and_finishes_later"),
+    "the session is over before its time": (HERE, "test_a_session_that_is_over_before_its_time_is_renewed"),
+    "throttled API before a run": ("test_staging.py", "test_what_aws_refuses_is_said_with_what_to_do"),
+    "throttled API in an undo": (HERE, "test_the_command_says_what_is_left_and_finishes_later"),
+    "nobody can undo": (
+        "test_people_are_told.py",
+        "test_a_watchdog_that_cannot_undo_says_what_is_left_and_how_to_finish",
+    ),
+    "changed by somebody else (zone)": ("test_az_outage.py", "test_what_somebody_else_changed_is_left_alone"),
+    "changed by somebody else (rules)": ("test_faults.py", "test_a_rule_that_somebody_else_made_is_left_as_it_is"),
+    "changed by somebody else (concurrency)": (
+        "test_faults.py",
+        "test_a_concurrency_that_somebody_else_set_is_left_alone",
+    ),
+    "changed by somebody else (policy)": ("test_faults.py", "test_a_policy_that_somebody_else_changed_is_left_alone"),
+    "changed by somebody else (writer)": ("test_faults.py", "test_a_third_writer_is_left_where_it_is"),
+    "changed by somebody else (parameter)": ("test_called.py", "test_a_parameter_that_somebody_else_set_is_left_alone"),
+    "target gone since the plan": (HERE, "test_a_target_that_has_gone_since_the_plan_breaks_nothing"),
+    "target gone before the undo": ("test_az_outage.py", "test_what_somebody_else_changed_is_left_alone"),
+    "empty target set": ("test_staging.py", "test_what_does_not_fit_is_refused"),
+    "missing metric": ("test_cloudwatch_sli.py", "test_every_whole_period_of_a_phase_counts"),
+    "people cannot be told": (
+        "test_people_are_told.py",
+        "test_who_cannot_be_told_is_written_down_and_waited_for_no_longer_than_said",
+    ),
+}
+
+
+@pytest.mark.parametrize("situation", SHOWN_BY)
+def test_each_situation_has_a_test(situation: str) -> None:
+    """A test that was renamed or taken away leaves no hole unnoticed."""
+    file, name = SHOWN_BY[situation]
+
+    assert f"\ndef {name}(" in (Path(__file__).parent / file).read_text()
+
+
 def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
     path = environment_file(estate, folder, url=url, az_loss={"parts": ["instances"]})
     cloud = load_environment(path.parent, "staging").cloud
@@ -63,6 +105,56 @@ def test_an_undo_that_is_refused_says_why_and_is_not_forgotten(
     assert code in refused["reason"]
     assert says in refused["reason"]
     assert undone["undone"]
+    assert state_of(estate) == before
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "code", "says", "asked"),
+    [
+        ("StartInstances", 503, "RequestLimitExceeded", "we asked three times and stopped: try later", 3),
+        ("*", 403, "ExpiredToken", "the credentials have expired: log in again", 0),
+    ],
+)
+def test_the_command_says_what_is_left_and_finishes_later(
+    estate: Estate, tmp_path: Path, operation: str, status: int, code: str, says: str, asked: int
+) -> None:
+    """`stormproof undo` ends with 69, names the fault and the reason, asks no more than it says; later, it is done."""
+    before = state_of(estate)
+    variables = {"STORMPROOF_STATE_DIR": str(tmp_path / "state")}
+    with recorder(estate.url) as wire:
+        assert inject(_fault(estate, tmp_path / "env", wire.url), tmp_path / "run")["felt"]
+        _refuse(wire, operation, status, code)
+        wire.calls.clear()
+        refused = stormproof("undo", tmp_path / "run", **variables)
+        starts = [one.operation for one in wire.calls].count("StartInstances")
+        _refuse(wire, "", 0, "")
+        undone = _undo(tmp_path / "run")
+
+    assert refused.code == 69, refused.err
+    assert refused.out.startswith("1-az-loss  TO BE UNDONE ")
+    assert code in refused.out
+    assert says in refused.out
+    assert refused.err == ""
+    assert starts == asked
+    assert undone["undone"]
+    assert state_of(estate) == before
+
+
+def test_a_session_that_is_over_before_its_time_is_renewed(estate: Estate, tmp_path: Path) -> None:
+    """Expired between inject and undo: the role is assumed anew, and the call repeated once."""
+    before = state_of(estate)
+    answers = [(403, "ExpiredToken")]
+    with recorder(estate.url) as wire:
+        assert inject(_fault(estate, tmp_path / "env", wire.url), tmp_path / "run")["felt"]
+        wire.refuse = lambda call: answers.pop() if call.operation == "StartInstances" and answers else None
+        wire.calls.clear()
+        undone = _undo(tmp_path / "run")
+
+    assert undone["undone"], undone
+    names = [one.operation for one in wire.calls]
+    assert names.count("StartInstances") == 2
+    first = names.index("StartInstances")
+    assert names[first : first + 3] == ["StartInstances", "AssumeRole", "StartInstances"]
     assert state_of(estate) == before
 
 

@@ -12,10 +12,15 @@ import pytest
 
 from stormproof.faults import activity, catalogue
 from stormproof.faults.ledger import Ledger
+from stormproof.model.guardrails import Guardrails
+from stormproof.record.layout import RunDirectory
+from stormproof.run.notice import Notice
+from stormproof.run.people import People
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover, readings
 from support.command import ROOT, stormproof
 from support.emulated_aws import READY, Estate, environment_file, recorder
+from support.planning import make_experiment
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
@@ -63,11 +68,18 @@ def test_the_calls_on_the_wire_are_in_the_policy(scratch: Estate, tmp_path: Path
             bound, fault_id=fault.fault_id, kind=fault.kind, noop=False, target=fault.target, configuration=where
         )
         undone = activity.undo_outstanding(Ledger(tmp_path / "l"), events_path=None, who="test")
+        run = RunDirectory(tmp_path / "run").create()
+        notice = Notice.of(make_experiment(), environment, [fault], run, Guardrails())
+        people = People.of(environment, notice, ledger=run.ledger)
+        people.begins()
+        people.settle()
     assert [row["undone"] for row in undone] == [True]
 
     called = {f"{_IAM.get(one.service, one.service)}:{one.operation}" for one in wire.calls}
     assert called - _NOT_OURS <= _allowed(printed.document)
     assert _allowed(printed.document) - called <= {"ec2:CreateTags", "ec2:DescribeTags"}
+    tell = [one for one in printed.document["Statement"] if "sns:Publish" in one["Action"]]
+    assert [(one["Action"], one["Resource"]) for one in tell] == [(["sns:Publish"], [topic])]
 
 
 def test_every_action_exists_in_botocores_models() -> None:

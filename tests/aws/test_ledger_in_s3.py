@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from stormproof.plan.iam_policy import policy_of
 from stormproof.run.lease import SUITE, environment_lease, refuse_if_open
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
+from stormproof.suite.outcome import outcome_of
 from support.aws_fault import inject
-from support.command import ROOT, stormproof
+from support.command import ROOT, stormproof, wait_for
 from support.emulated_aws import Call, Cut, Estate, environment_file, recorder, state_of
+from support.suites import begin, play
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
@@ -209,6 +212,33 @@ def test_one_suite_at_a_time_whichever_machine(
         ):
             raise AssertionError("two suites at once")
     assert bucket.list_objects_v2(Bucket=BUCKET).get("KeyCount") == 0
+
+
+def test_a_suite_that_has_lost_its_lease_ends(
+    estate: Estate, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine has taken it: the run that is going on is asked to end, nothing more is begun, and it is said."""
+    monkeypatch.setattr("stormproof.run.lease.RENEWED_EVERY_S", 0.1)
+    environment = _environment(estate, tmp_path / "environments", estate.url)
+    folder, state = begin(tmp_path / "reports", {"a": "hangs", "b": "held"})
+
+    def taken() -> None:
+        wait_for("a to hang", lambda: list((tmp_path / "reports/a").glob("2*/run.json")), within_s=60)
+        theirs = {"machine": "another", "host": "elsewhere", "user": "them", "run": "night-2"}
+        bucket.put_object(Bucket=BUCKET, Key="stormproof/staging/suite-lease.json", Body=json.dumps(theirs))
+
+    other = threading.Thread(target=taken)
+    other.start()
+    with environment_lease(environment, run=Path(state.suite_id), name=SUITE) as lease:
+        play(folder, state, lease_lost=lease.lost)
+    other.join()
+
+    assert state.stopped == "another suite has taken this environment's lease: night-2 of them on elsewhere"
+    assert [one.outcome for one in state.items[0].attempts] == ["interrupted"]
+    assert state.items[1].left.startswith("the suite ended before its turn: another suite has taken")
+    assert outcome_of(state).exit_code == 4
+    kept = json.loads(bucket.get_object(Bucket=BUCKET, Key="stormproof/staging/suite-lease.json")["Body"].read())
+    assert kept["run"] == "night-2"  # what is theirs now is not given back by us
 
 
 def test_a_bucket_without_versions_is_refused(estate: Estate, bucket: Any, tmp_path: Path) -> None:

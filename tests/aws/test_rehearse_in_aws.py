@@ -11,6 +11,7 @@ import pytest
 
 from support.command import ROOT, stormproof
 from support.emulated_aws import Estate, environment_file, state_of
+from support.mailbox import mailbox
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("unhurried")]
 
@@ -20,7 +21,8 @@ GOLDEN = ROOT / "tests/golden/aws/az-loss-rehearsed.json"
 def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path) -> None:
     """Which calls were made, which parts of the state they changed, which calls brought them back; nothing is left."""
     before = state_of(estate)
-    file = environment_file(estate, tmp_path / "environments")
+    letters = mailbox(estate.client)
+    file = environment_file(estate, tmp_path / "environments", notify={"topic": letters.topic})
 
     done = stormproof(
         "rehearse", ROOT / "experiments/az-loss", "--env", file, "--json", "--out", tmp_path / "runs",
@@ -36,6 +38,10 @@ def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path)
     calls = [json.loads(line) for line in next(tmp_path.glob("runs/*/*/calls.jsonl")).read_text().splitlines()]
     assert {"StopInstances", "DescribeInstances"} <= {call["operation"] for call in calls}
     assert not any("Authorization" in json.dumps(call) for call in calls)
+    begins, ended = (one["Message"] for one in letters.letters())
+    assert "a rehearsal, each fault cut off and undone" in begins
+    assert ended.startswith("REHEARSED in staging: ")
+    assert "why: 5 times, each as before\neverything that was broken was put back" in ended
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,18 @@ from stormproof.model.environment import Environment
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover, readings
 from support.command import ROOT, stormproof
-from support.emulated_aws import ACCOUNT, READY, REGION, Call, Estate, Recorder, environment_file, recorder, state_of
+from support.emulated_aws import (
+    ACCOUNT,
+    READY,
+    REGION,
+    Call,
+    Estate,
+    Recorder,
+    environment_file,
+    recorder,
+    state_of,
+)
+from support.mailbox import mailbox
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
@@ -65,7 +76,8 @@ def test_a_seed_chooses_and_repeats(estate: Estate, tmp_path: Path) -> None:
 def test_a_plan_and_a_dry_run_only_read(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
     """By the names of the calls on the wire, identity before everything, as our own user agent; the state is equal."""
     shutil.copytree(ROOT / "experiments/az-loss", tmp_path / "az-loss")
-    environment_file(estate, tmp_path / "environments", url=wire.url)
+    letters = mailbox(estate.client)
+    environment_file(estate, tmp_path / "environments", url=wire.url, notify={"topic": letters.topic})
     before = state_of(estate)
 
     planned = stormproof("plan", tmp_path / "az-loss", "--env", "staging")
@@ -76,6 +88,8 @@ def test_a_plan_and_a_dry_run_only_read(estate: Estate, wire: Recorder, tmp_path
     assert "limits.duration of 3m may end the run early" in looked.err
 
     assert [one.operation for one in wire.calls if one.changes] == []
+    assert letters.letters() == []
+    assert f"would be told when it begins, is aborted and has ended: {letters.topic}" in planned.out
     assert all(one.user_agent.endswith(" stormproof") for one in wire.calls)
     assert state_of(estate) == before
     for instance in estate.instances["a"]:
@@ -137,7 +151,7 @@ def test_an_account_that_calls_itself_production_is_refused(scratch: Estate, tmp
 @pytest.mark.parametrize(
     ("operation", "answer", "says", "attempts"),
     [
-        ("DescribeSubnets", (403, "ExpiredToken"), "the credentials have expired", 1),
+        ("DescribeSubnets", (403, "ExpiredToken"), "the credentials have expired", 2),  # once more as the role anew
         ("DescribeInstances", (403, "UnauthorizedOperation"), "--iam-policy", 1),
         ("DescribeInstances", (503, "RequestLimitExceeded"), "we asked three times and stopped", 3),
     ],
@@ -220,10 +234,7 @@ def test_a_role_is_assumed_again_before_it_expires(
     assert arn.endswith(":assumed-role/stormproof-staging/stormproof-20260304T120000Z-az-loss-x")
     assumed = [one.operation for one in wire.calls].count("AssumeRole")
     credentials = sts._request_signer._credentials
-    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)  # as it will be in an hour: here, and where it was kept
-    credentials._expiry_time = soon
-    for kept in credentials._refresh_using.__self__._cache.values():
-        kept["Credentials"]["Expiration"] = soon.isoformat()
+    credentials._expiry_time = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)  # as it will be in an hour
     sts.get_caller_identity()
     assert [one.operation for one in wire.calls].count("AssumeRole") == assumed + 1
 

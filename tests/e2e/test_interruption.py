@@ -121,7 +121,8 @@ def test_abort_from_another_terminal(lab: RunningLab, tmp_path: Path) -> None:
         assert refused.code == 69
         assert "a run is going on" in refused.err
 
-        assert stormproof("abort", **environment).code == 0
+        assert stormproof("abort", "20260304T120000Z-az-loss-0001", **environment).code == 69  # another one
+        assert stormproof("abort", next(out.glob("*/2*")).name, **environment).code == 0
         _, stderr = run.communicate(timeout=60)
 
     assert run.returncode == 4, stderr[-2000:]

@@ -67,6 +67,7 @@ def _warm_up(url: str) -> None:
     patient("iam", url).list_account_aliases()
     patient("sts", url).get_caller_identity()
     patient("sns", url).list_topics()
+    patient("sqs", url).list_queues()
     patient("cloudwatch", url).list_metrics()
 
 

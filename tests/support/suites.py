@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stormproof.record.layout import RunDirectory
@@ -50,14 +50,18 @@ def begin(reports: Path, titles: Mapping[str, str], **changes: object) -> tuple[
 
 
 def play(
-    folder: SuiteDirectory, state: SuiteState, said: list[str] | None = None, recorders: Sequence[Recorder] = ()
+    folder: SuiteDirectory,
+    state: SuiteState,
+    said: list[str] | None = None,
+    recorders: Sequence[Recorder] = (),
+    lease_lost: Callable[[], str | None] = lambda: None,
 ) -> SuiteState:
     """Play *state* here, as `stormproof suite` does."""
     say = (said if said is not None else []).append
     with suite_lease(state.environment, suite_id=state.suite_id, within_s=60) as lease:
         night = Night(
             state=state, folder=folder, reports=folder.path.parent.parent, lease=lease, recorders=recorders, say=say,
-            program=(str(PROGRAM),),
+            program=(str(PROGRAM),), lease_lost=lease_lost,
         )  # fmt: skip
         night.play()
         write_pages(folder, state)

@@ -18,6 +18,7 @@ from stormproof.cli import (
     looking_back,
     probing,
     proxying,
+    pruning,
     rehearsing,
     running,
     suiting,
@@ -73,5 +74,6 @@ app.add_typer(probing.probe, name="probe")
 app.add_typer(proxying.proxy, name="proxy")
 app.add_typer(evidencing.evidence, name="evidence")
 app.add_typer(looking_back.history, name="history")
+app.add_typer(pruning.reports, name="reports")
 for command in later.COMMANDS:
     app.command(command.name, hidden=True, context_settings=later.ANYTHING)(command.call)

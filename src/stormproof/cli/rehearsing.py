@@ -44,12 +44,14 @@ def rehearse(
     from stormproof.run.preflight import preflight
     from stormproof.spec.loader import load_experiment
     from stormproof.spec.override import split_overrides
+    from stormproof.suite.keeping import refuse_over_quota
 
     overrides = split_overrides(set_ or [])
     if overrides.noop:
         raise UsageError("--set fault.noop=true: a rehearsal of nothing proves nothing")
     experiment = load_experiment(spec, catalogue=catalogue.argument_models(), overrides=overrides.spec)
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
+    refuse_over_quota(runs_folder(out))
     with experiment_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
         preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))
@@ -79,15 +81,21 @@ def _rehearse(
     from stormproof.run.killswitch import check_kill_switch
     from stormproof.run.lease import environment_lease, refuse_if_open
     from stormproof.run.lock import environment_lock, lock_name
+    from stormproof.run.notice import Notice
     from stormproof.run.patience import undo_s_max
+    from stormproof.run.people import People
     from stormproof.run.rehearsal import Rehearsal
     from stormproof.run.session import child_environment
+    from stormproof.spec.quantity import format_duration
 
     key = lock_name(environment)
     slug = f"{experiment.slug}-rehearsal"
     run = RunDirectory(out.resolve() / slug / new_run_id(slug))
     patience_s = undo_s_max(resolved)
     longest_s = _expected(resolved) * (_STEP_S_MAX + 3 * patience_s)
+    lasts = f"at most {format_duration(round(longest_s))}: a rehearsal, each fault cut off and undone, without load"
+    notice = Notice.of(experiment, environment, resolved, run, guardrails, lasts=lasts)
+    people = People.of(environment, notice, ledger=run.ledger)
     with (
         environment_lock(key, run=run.path, duration_s_max=longest_s),
         environment_lease(environment, run=run.path),
@@ -97,6 +105,7 @@ def _rehearse(
         run.create()
         outstanding.register(run.ledger, environment=key)
         rows: list[Rehearsed] = []
+        people.begins()
         try:
             rehearsal = Rehearsal(
                 snapshot=lambda: _snapshot(environment, resolved),
@@ -113,9 +122,12 @@ def _rehearse(
             undo_outstanding(Ledger(run.ledger), events_path=run.events, who="rehearsal")
             outstanding.settle(run.ledger)
             write_json(run.path / "rehearsal.json", [_document(row) for row in rows])
-    if left := Ledger(run.ledger).outstanding():
-        names = ", ".join(entry.fault_id for entry in left)
-        raise StormproofError(f"NOT UNDONE: {names}", hint=f"stormproof undo {run.ledger}")
+            left = [entry.fault_id for entry in Ledger(run.ledger).outstanding()]
+            told = [f"{row.fault_id}, {row.step}: not as before" for row in rows if not row.passed]
+            people.ended("rehearsed", told or [f"{len(rows)} times, each as before"], left=left)
+            people.settle()
+    if left:
+        raise StormproofError(f"NOT UNDONE: {', '.join(left)}", hint=f"stormproof undo {run.ledger}")
     return rows, run.path
 
 

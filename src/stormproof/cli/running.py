@@ -21,8 +21,11 @@ from stormproof.cli.printing import print_json, print_verdict
 from stormproof.errors import StormproofError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stormproof.model.verdict import Verdict
     from stormproof.record.layout import RunDirectory
+    from stormproof.run.people import People
     from stormproof.run.progress import Progress
     from stormproof.spec.override import Overrides
 
@@ -68,10 +71,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         return show_dry_run(spec, env, overrides, seed=seed, as_json=as_json)
     progress = Progress(quiet=quiet)
     if is_chaostoolkit_file(spec):
-        finished = _run_chaostoolkit(spec, env, overrides, runs_folder(out), progress)
-    else:
-        finished = _run_spec(spec, env, overrides, runs_folder(out), progress, seed=seed, confirmation=confirm)
-    return _conclude(finished, as_json=as_json)
+        return _conclude(_run_chaostoolkit(spec, env, overrides, runs_folder(out), progress), None, as_json=as_json)
+    finished, people = _run_spec(spec, env, overrides, runs_folder(out), progress, seed=seed, confirmation=confirm)
+    return _conclude(finished, people, as_json=as_json)
 
 
 def _run_spec(
@@ -83,7 +85,7 @@ def _run_spec(
     *,
     seed: int | None,
     confirmation: str | None,
-) -> RunDirectory:
+) -> tuple[RunDirectory, People]:
     import datetime as dt
     import secrets
     from dataclasses import replace
@@ -96,6 +98,7 @@ def _run_spec(
     from stormproof.run.session import Asked, run_experiment
     from stormproof.run.stopping import guarded
     from stormproof.spec.loader import experiment_from, load_document
+    from stormproof.suite.keeping import refuse_over_quota
 
     # Everything that can be wrong with the input is found before anything is started.
     document = load_document(spec, overrides=overrides.spec)
@@ -104,6 +107,7 @@ def _run_spec(
     if overrides.noop and file.cloud is not None and file.cloud.endpoint_url is None:
         raise UsageError("--set fault.noop=true: only where nothing is real", hint="the lab, or an emulator")
     writable_folder(out)
+    refuse_over_quota(out)
     with experiment_environment(file, variant_asked="variant" in overrides.lab, seed=seed) as environment:
         experiment = replace(experiment, stop_when=guarded(experiment.stop_when, environment))
         resolved = resolve_faults(experiment, environment)
@@ -150,6 +154,7 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
     from stormproof.run.killswitch import check_kill_switch
     from stormproof.run.session import Asked, run_plain
     from stormproof.spec.chaos import load_chaos_experiment
+    from stormproof.suite.keeping import refuse_over_quota
 
     if overrides.as_mapping():
         raise UsageError("--set cannot change a Chaos Toolkit experiment", hint="it has `configuration` for that")
@@ -160,12 +165,13 @@ def _run_chaostoolkit(spec: Path, env: str, overrides: Overrides, out: Path, pro
     check_kill_switch(guardrails)
     experiment = load_chaos_experiment(spec)
     writable_folder(out)
+    refuse_over_quota(out)
     asked = Asked(spec_document=experiment.document, source=Path(experiment.path), overrides={}, out=out)
     return run_plain(experiment.document, running_lab(), asked, progress, guardrails=guardrails)
 
 
-def _conclude(finished: RunDirectory, *, as_json: bool) -> int:
-    """Judge, report, seal, print; the verdict's exit code, or 70 when something is still broken."""
+def _conclude(finished: RunDirectory, people: People | None, *, as_json: bool) -> int:
+    """Judge, tell *people*, report, seal, print; the verdict's exit code, or 70 when something is still broken."""
     from stormproof.faults.ledger import Ledger
     from stormproof.model.verdict import EXIT_CODE
     from stormproof.record.seal import seal
@@ -175,17 +181,27 @@ def _conclude(finished: RunDirectory, *, as_json: bool) -> int:
     from stormproof.verdict.document import write_verdict
 
     with Interrupts():  # the run is over: a signal now may not cost it its verdict
-        verdict = assess(finished)
-        write_verdict(finished.verdict, verdict)
+        left = [entry.fault_id for entry in Ledger(finished.ledger).outstanding()]
+        try:
+            verdict = assess(finished)
+            write_verdict(finished.verdict, verdict)
+        except Exception as error:
+            _tell(people, "without a verdict", [str(error)], left=left)
+            raise
+        _tell(people, str(verdict.outcome), verdict.reasons, left=left)
         write_reports(finished)
         seal(finished)
         _record(finished)
         _print(verdict, finished, as_json=as_json)
-    left = Ledger(finished.ledger).outstanding()
     if left:
-        names = ", ".join(entry.fault_id for entry in left)
-        raise StormproofError(f"NOT UNDONE: {names}", hint=f"stormproof undo {finished.ledger}")
+        raise StormproofError(f"NOT UNDONE: {', '.join(left)}", hint=f"stormproof undo {finished.ledger}")
     return EXIT_CODE[verdict.outcome]
+
+
+def _tell(people: People | None, word: str, reasons: Sequence[str], *, left: Sequence[str]) -> None:
+    if people is not None:
+        people.ended(word, reasons, left=left)
+        people.settle()
 
 
 def _record(finished: RunDirectory) -> None:
@@ -224,23 +240,29 @@ def _print(verdict: Verdict, finished: RunDirectory, *, as_json: bool) -> None:
 
 
 def abort(
-    run_dir: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="The run to end.", show_default=False)] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="The run to end: its directory or its id.", show_default=False),
+    ] = None,
 ) -> int:
     """End a run that is going on in another terminal: its faults are undone, its verdict is aborted."""
     import signal
 
     from stormproof.run.lock import holders
 
-    wanted = run_dir.resolve() if run_dir else None
-    going_on = [owner for owner in holders() if wanted is None or Path(owner["run"]) == wanted]
+    going_on = [one for one in holders() if run_dir is None or _is_meant(run_dir, Path(one["run"]))]
     if not going_on:
-        raise UnavailableError("no run is going on" if wanted is None else f"no run is going on in {wanted}")
+        raise UnavailableError("no run is going on" if run_dir is None else f"no run is going on in {run_dir}")
     if len(going_on) > 1:
         runs = ", ".join(str(owner["run"]) for owner in going_on)
         raise UsageError(f"several runs are going on: {runs}", hint="stormproof abort RUN")
     os.kill(int(going_on[0]["pid"]), signal.SIGTERM)
     sys.stderr.write(f"asked {going_on[0]['run']} to end\n")
     return 0
+
+
+def _is_meant(given: Path, run: Path) -> bool:
+    return given.resolve() == run or str(given) == run.name
 
 
 def analyse(

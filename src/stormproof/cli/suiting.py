@@ -29,6 +29,7 @@ from stormproof.errors import GuardrailError, StormproofError, UsageError
 if TYPE_CHECKING:
     from stormproof.model.environment import Environment
     from stormproof.model.experiment import Experiment
+    from stormproof.run.lease import Lease
     from stormproof.run.progress import Progress
     from stormproof.spec.environment_file import EnvironmentFile
     from stormproof.suite.entry import Entry
@@ -140,6 +141,7 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
     from stormproof.run.interrupt import Interrupts
     from stormproof.suite.after import recorders
     from stormproof.suite.attempt import UNDO_WITHIN_S
+    from stormproof.suite.keeping import refuse_over_quota
     from stormproof.suite.lease import suite_lease
     from stormproof.suite.night import Night
     from stormproof.suite.state import FOLDER, SuiteDirectory, read_state, write_state
@@ -149,12 +151,13 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
 
     by = recorders(given.reports, load_settings(None))
     writable_folder(given.reports)
+    refuse_over_quota(given.reports)
     state = _unfinished(given) if resume else _begun(given)
     there = SuiteDirectory(given.reports / FOLDER / state.suite_id)
     # A run that a killed suite left behind holds its lease until it has undone.
     with (
         suite_lease(state.environment, suite_id=state.suite_id, within_s=UNDO_WITHIN_S if resume else 0.0) as lease,
-        _lease_of_all_machines(state),
+        _lease_of_all_machines(state) as elsewhere,
     ):
         if resume:
             state = _again(read_state(there), given)
@@ -162,7 +165,15 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
             await_whole(lab)  # sick before the first fault: nothing is begun
         write_state(there, state)
         progress.say(f"suite    {there.path}")
-        Night(state=state, folder=there, reports=given.reports, lease=lease, recorders=by, say=progress.say).play()
+        Night(
+            state=state,
+            folder=there,
+            reports=given.reports,
+            lease=lease,
+            recorders=by,
+            say=progress.say,
+            lease_lost=elsewhere.lost if elsewhere else lambda: None,
+        ).play()
         with Interrupts():  # it is over: a signal now may not cost it its pages
             if problem := write_trends(there, state):
                 progress.say(f"NO TRENDS {problem}")
@@ -174,18 +185,21 @@ def _play(given: Given, notify: NotifyFields, progress: Progress, *, resume: boo
 
 
 @contextlib.contextmanager
-def _lease_of_all_machines(state: SuiteState) -> Iterator[None]:
-    """Hold the environment in the bucket that keeps its ledger, where there is one; refuse what is broken there."""
+def _lease_of_all_machines(state: SuiteState) -> Iterator[Lease | None]:
+    """Hold the environment in the bucket that keeps its ledger, where there is one; refuse what is broken there.
+
+    A suite ends when it has lost the lease, as a run does.
+    """
     from stormproof.run.lease import SUITE, environment_lease, refuse_if_open
 
     file = find_environment(state.env, spec=Path(state.items[0].entry.spec), lab_overrides={})
     if file.cloud is None:
-        yield
+        yield None
         return
     environment = planning_environment(file)
-    with environment_lease(environment, run=Path(state.suite_id), name=SUITE):
+    with environment_lease(environment, run=Path(state.suite_id), name=SUITE) as lease:
         refuse_if_open(environment.name, environment.aws)
-        yield
+        yield lease
 
 
 def _begun(given: Given) -> SuiteState:

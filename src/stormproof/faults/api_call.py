@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-Purpose = Literal["read", "inject", "undo"]
+Purpose = Literal["read", "inject", "undo", "tell"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

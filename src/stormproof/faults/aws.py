@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import ipaddress
+import logging
 import os
 import threading
 import urllib.parse
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _ENVIRONMENT_LOCK = threading.RLock()
+ROLE_TIMEOUT_S = 5.0  # of each of three attempts to become somebody: an undo may wait for it
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")  # what AWS says of credentials that are over
 # What makes two configurations the same caller at the same place.
 _IDENTITY = ("aws_region", "aws_endpoint_url", "aws_profile", "aws_role_arn", "aws_external_id")
 # What a client of the lab is called by: never real, so that nothing real can be reached by accident.
@@ -131,41 +134,82 @@ def _identity_session(
     """
     import boto3
     import botocore.session
-    from botocore.config import Config
-    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.credentials import DeferredRefreshableCredentials
 
     core: Any = botocore.session.Session(profile=profile or None)
     core.register_component("data_loader", _descriptions())
     core.set_config_variable("region", region)
     if role_arn:
-        ours = Config(
-            retries={"mode": "standard", "total_max_attempts": 3},
-            user_agent_extra="stormproof",
-            proxies={} if is_loopback(endpoint_url) else None,
-        )
-
-        def creator(service: str, **settings: Any) -> Any:
-            return source.create_client(
-                service, endpoint_url=endpoint_url or None, region_name=region, config=ours, **settings
-            )
-
-        source = botocore.session.Session(profile=profile or None)
-        source.register_component("data_loader", _descriptions())
-        if source.get_credentials() is None:
-            raise IdentityError(
-                f"AWS: expected credentials to assume {role_arn} with, got none; nothing was touched",
-                hint="log in, or set AWS_PROFILE",
-            )
-        fetcher = AssumeRoleCredentialFetcher(
-            client_creator=creator,
-            source_credentials=source.get_credentials(),
-            role_arn=role_arn,
-            extra_args={"RoleSessionName": session_name, **({"ExternalId": external_id} if external_id else {})},
+        # What fails there is raised, and said by us; botocore prints a traceback besides.
+        logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+        assume = functools.partial(
+            _assumed, region, profile, role_arn, external_id, session_name=session_name, endpoint_url=endpoint_url
         )
         core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - what botocore's own providers end in
-            refresh_using=fetcher.fetch_credentials, method="assume-role"
+            refresh_using=assume, method="assume-role"
         )
     return boto3.Session(botocore_session=core, region_name=region)
+
+
+def _assumed(
+    region: str, profile: str, role_arn: str, external_id: str, *, session_name: str, endpoint_url: str
+) -> dict[str, Any]:
+    """Credentials of *role_arn* in botocore's form, with what *profile* has now: somebody may have logged in again."""
+    import botocore.session
+    from botocore.config import Config
+    from botocore.credentials import AssumeRoleCredentialFetcher
+
+    ours = Config(
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=ROLE_TIMEOUT_S,
+        read_timeout=ROLE_TIMEOUT_S,
+        user_agent_extra="stormproof",
+        proxies={} if is_loopback(endpoint_url) else None,
+    )
+    source = botocore.session.Session(profile=profile or None)
+    source.register_component("data_loader", _descriptions())
+    with aws_environment({"aws_endpoint_url": endpoint_url, "aws_region": region}):
+        credentials = source.get_credentials()
+
+    def creator(service: str, **settings: Any) -> Any:
+        return source.create_client(
+            service, endpoint_url=endpoint_url or None, region_name=region, config=ours, **settings
+        )
+
+    if credentials is None:
+        raise IdentityError(
+            f"AWS: expected credentials to assume {role_arn} with, got none; nothing was touched",
+            hint="log in, or set AWS_PROFILE",
+        )
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=creator,
+        source_credentials=credentials,
+        role_arn=role_arn,
+        extra_args={"RoleSessionName": session_name, **({"ExternalId": external_id} if external_id else {})},
+    )
+    found: dict[str, Any] = fetcher.fetch_credentials()
+    return found
+
+
+def _renew_what_has_expired(client: Any, session: Session) -> None:
+    """Assume the role anew when AWS says that a session is over (it was revoked, say), and ask once more.
+
+    Such a call was not executed, so it may be repeated. What cannot be renewed so is read anew by whoever asks next.
+    """
+
+    def answered(response: Any, attempts: int, **_: Any) -> float | None:
+        code = response[1].get("Error", {}).get("Code") if response else None
+        if code not in EXPIRED:
+            return None
+        _kept_client.cache_clear()
+        _identity_session.cache_clear()
+        credentials: Any = session.get_credentials()
+        if attempts > 1 or getattr(credentials, "method", "") != "assume-role":
+            return None
+        credentials._frozen_credentials = None  # noqa: SLF001 - as before the first call
+        return 0.0
+
+    client.meta.events.register_first("needs-retry", answered)
 
 
 def session_name(configuration: Mapping[str, Any]) -> str:
@@ -222,6 +266,7 @@ def _kept_client(
         profile = ""  # no profile of a real account is looked at for an emulator
     kept = _identity_session(region, profile, role, external_id, session, endpoint)
     made = _make_client(kept, service, endpoint, attempts, timeout_s)
+    _renew_what_has_expired(made, kept)
     call_log.log_calls(made, calls)
     return made
 

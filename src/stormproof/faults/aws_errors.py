@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from stormproof.errors import UnavailableError
+from stormproof.faults.aws import EXPIRED
 
-_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _GONE = ("NotFound", "NotFoundFault")  # InvalidInstanceID.NotFound, DBClusterNotFoundFault
 _THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
@@ -44,7 +44,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _hint(code: str) -> str | None:
-    if code in _EXPIRED:
+    if code in EXPIRED:
         return "the credentials have expired: log in again"
     if code in _DENIED:
         return "stormproof plan SPEC --env ENV --iam-policy prints what is needed"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, reads
+from stormproof.faults.aws_errors import reason_of
 from stormproof.faults.dead_man import DeadMan, HasInverse, Inverse
 from stormproof.faults.outage_balancers import OutageBalancers
 from stormproof.faults.outage_databases import OutageDatabases
@@ -190,7 +191,7 @@ class AzOutage:
             try:
                 self._bound[name].revert(prior[name])
             except Exception as error:  # noqa: BLE001 - one part that fails must not keep the others broken
-                failed[name] = str(error)
+                failed[name] = str(error) if isinstance(error, FaultError) else reason_of(error)
         if failed:
             raise FaultError(f"{self.kind}: not back: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
 

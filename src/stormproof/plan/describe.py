@@ -72,12 +72,19 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         "hypotheses": [_claim(one, experiment, stretches) for one in experiment.hypotheses],
         "control": {"zone": experiment.control_zone} if experiment.control_zone else None,
         "closing_probes": list(closing_probes(experiment)),
+        "told": _told(environment),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "faults_at_once": len(most_at_once(experiment, resolved)),
         "targets": sorted({target for fault in resolved for target in fault.targets}),
         "reliability": list(experiment.reliability),
     }
+
+
+def _told(environment: Environment) -> dict[str, Any] | None:
+    """Who hears of a run, and when."""
+    topic = environment.cloud.topic_arn if environment.cloud else None
+    return {"topic": topic, "when": ["begins", "aborted", "ended"]} if topic else None
 
 
 def _fault_ends(experiment: Experiment) -> dict[str, Any]:
@@ -184,6 +191,8 @@ def describe_text(plan: dict[str, Any]) -> str:
     if undecided := sum(not claim["can_be_decided"] for claim in plan["hypotheses"]):
         claims = f"{undecided} of {len(plan['hypotheses'])} claims"
         lines.append(f"  WARNING: {claims} cannot be decided as planned; a longer phase or a higher rate can")
+    if plan["told"]:
+        lines += ["", f"would be told when it begins, is aborted and has ended: {plan['told']['topic']}"]
     if plan["stop_when"]:
         lines += ["", "would end the run early:", *(f"  {text}" for text in plan["stop_when"])]
     return "\n".join(lines)

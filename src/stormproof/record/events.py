@@ -28,6 +28,8 @@ LOAD_STOPPED = "load.stopped"  # per worker: offered, sent, completed, lateness_
 PROBE_READ = "probe.read"  # probe
 PROBE_BLIND = "probe.blind"  # probe, reason
 RUN_ENDED = "run.ended"
+PEOPLE_TOLD = "people.told"  # message: begins | aborted | ended, topic
+PEOPLE_NOT_TOLD = "people.not_told"  # message, topic, reason
 
 
 def record_event(path: Path, event: str, *, who: str, **fields: Any) -> dict[str, Any]:

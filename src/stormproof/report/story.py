@@ -197,4 +197,9 @@ _TELL: dict[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
     names.ABORT: (_abort, "trouble"),
     names.LOAD_STOPPED: (_load_stopped, ""),
     names.RUN_ENDED: (_ended, ""),
+    names.PEOPLE_TOLD: (lambda event: f"people were told: {event.get('message', 'something')}", ""),
+    names.PEOPLE_NOT_TOLD: (
+        lambda event: f"people could NOT be told ({event.get('message', 'something')}): {event.get('reason', '')}",
+        "trouble",
+    ),
 }

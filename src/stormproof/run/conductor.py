@@ -35,6 +35,7 @@ from stormproof.run.guard import LEASE_S, Guard
 from stormproof.run.interrupt import Interrupts
 from stormproof.run.killswitch import KillSwitchWatch
 from stormproof.run.patience import undo_s_max
+from stormproof.run.people import People
 from stormproof.run.prober import start_prober
 from stormproof.run.progress import Live, Progress
 from stormproof.run.stopping import StopConditions, alarm_names
@@ -77,6 +78,7 @@ class Conductor:
     environment_key: str  # what is locked and may hold outstanding faults: the environment, in the lab that lab
     guardrails: Guardrails = field(default_factory=Guardrails)
     load_workers: LoadListener | None = None  # where they join, if they come from other machines
+    people: People = field(default_factory=People)  # who is told
     lease_lost: Callable[[], str | None] = lambda: None  # why the environment may be somebody else's by now
     _state: _State = field(default_factory=_State)
     _player: Child | None = None
@@ -102,6 +104,7 @@ class Conductor:
         with Interrupts() as interrupts:
             self._started_s = time.monotonic()
             self._event(events.RUN_STARTED, experiment=self.experiment.slug, environment=self.environment.name)
+            self.people.begins()
             try:
                 self._start(interrupts)
                 self._watch(interrupts)
@@ -143,7 +146,12 @@ class Conductor:
             say=self.progress.say,
         )
         limit_s = self.experiment.limits.duration_s + 2 * self._undo_s_max
-        self._guard = Guard.start(self.run, duration_s_max=limit_s, environment=self.process_environment)
+        self._guard = Guard.start(
+            self.run,
+            duration_s_max=limit_s,
+            environment=self.process_environment,
+            people=self.people.document,
+        )
         self._guard.beat(START_LEASE_S + (self.load_workers.join_within_s if self.load_workers else 0.0))
         at = self._load.start(interrupted=lambda: interrupts.reason)
         self._guard.beat()
@@ -303,6 +311,7 @@ class Conductor:
     def _abort(self, reason: str, *, by: str) -> bool:
         self._event(events.ABORT, reason=reason, by=by)
         self._state.end, self._aborted = reason, True
+        self.people.aborted(reason)
         self.progress.say(f"abort    {reason}")
         return True
 
@@ -330,6 +339,7 @@ class Conductor:
             self._guard.wait(WATCHDOG_TRIES_S + self._undo_s_max)
             undone = self._settled()
         self._ask_closing_probes()
+        self.people.settle()
         self._event(events.RUN_ENDED, at=time.time(), undone=undone)
         self.progress.close()
         return undone

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -33,8 +34,18 @@ class Guard:
     _heard_mono_s: float
 
     @classmethod
-    def start(cls, run: RunDirectory, *, duration_s_max: float, environment: Mapping[str, str]) -> Guard:
-        """Start the watchdog of *run* and wait until it says that it is alive; `UnavailableError` if it does not."""
+    def start(
+        cls,
+        run: RunDirectory,
+        *,
+        duration_s_max: float,
+        environment: Mapping[str, str],
+        people: Mapping[str, Any] | None = None,
+    ) -> Guard:
+        """Start the watchdog of *run* and wait until it says that it is alive; `UnavailableError` if it does not.
+
+        *people* (`People.document`) are told by it when it had to end the run.
+        """
         config = run.logs / "watchdog.json"
         write_json(
             config,
@@ -44,6 +55,7 @@ class Guard:
                 "conductor": [os.getpid(), psutil.Process().create_time()],
                 "deadline_s": duration_s_max + DEADLINE_GRACE_S,
                 "first_beat_within_s": ALIVE_WITHIN_S,
+                "people": people,
             },
         )
         with (run.logs / "watchdog.log").open("ab") as log:

@@ -37,11 +37,12 @@ class Lease:
         self._taken_by = ""
 
     def lost(self) -> str | None:
-        """Why this run must end: somebody else has the environment, or may have it by now."""
+        """Why this run, or suite, must end: somebody else has the environment, or may have it by now."""
         if self._mirror is None:
             return None
         if self._taken_by:
-            return f"another run has taken this environment's lease: {self._taken_by}"
+            what = "suite" if self._name == SUITE else "run"
+            return f"another {what} has taken this environment's lease: {self._taken_by}"
         silent_s = time.monotonic() - self._heard_mono_s
         return f"the environment's lease could not be renewed for {silent_s:.0f} s" if silent_s > LEASE_S else None
 

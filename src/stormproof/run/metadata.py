@@ -71,7 +71,7 @@ def describe_run(about: About, environment: Environment | None) -> dict[str, Any
         "reliability": list(about.reliability),
         "git": git_state(about.source.parent if about.source.is_file() else about.source),
         "versions": {"python": platform.python_version(), **_versions()},
-        "operator": os.environ.get("STORMPROOF_OPERATOR") or getpass.getuser(),
+        "operator": operator(),
         "platform": platform.system(),
         "environment": environment.name if environment else "none",
         "simulated": environment.simulated if environment else True,
@@ -81,6 +81,11 @@ def describe_run(about: About, environment: Environment | None) -> dict[str, Any
     }
     redacted: dict[str, Any] = redact(document)
     return redacted
+
+
+def operator() -> str:
+    """Who runs this: what a pipeline says, else the user."""
+    return os.environ.get("STORMPROOF_OPERATOR") or getpass.getuser()
 
 
 def now_text() -> str:

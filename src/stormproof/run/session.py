@@ -25,7 +25,9 @@ from stormproof.run.conductor import Conductor
 from stormproof.run.lease import environment_lease, refuse_if_open
 from stormproof.run.lock import environment_lock, lock_name
 from stormproof.run.metadata import About, describe_run, now_text
+from stormproof.run.notice import Notice
 from stormproof.run.patience import undo_s_max
+from stormproof.run.people import People
 from stormproof.run.plain import play_plain
 from stormproof.run.progress import Progress
 
@@ -53,11 +55,16 @@ def run_experiment(
     *,
     guardrails: Guardrails,
     load_workers: LoadListener | None = None,
-) -> RunDirectory:
-    """Play *experiment* once; the run directory holds everything when this returns, except the verdict."""
+) -> tuple[RunDirectory, People]:
+    """Play *experiment* once; the run directory holds everything when this returns, except the verdict.
+
+    With it who is to be told of that.
+    """
     run_id = asked.run_id or new_run_id(experiment.slug)
     run = RunDirectory(asked.out.resolve() / experiment.slug / run_id)
     longest_s = experiment.limits.duration_s + 2 * undo_s_max(plan.faults)
+    notice = Notice.of(experiment, environment, plan.faults, run, guardrails)
+    people = People.of(environment, notice, ledger=run.ledger, say=progress.say)
     with (
         environment_lock(lock_name(environment), run=run.path, duration_s_max=longest_s),
         environment_lease(environment, run=run.path) as lease,
@@ -92,10 +99,11 @@ def run_experiment(
             environment_key=lock_name(environment),
             guardrails=guardrails,
             load_workers=load_workers,
+            people=people,
             lease_lost=lease.lost,
         ).conduct()
         write_json(run.run_json, {**document, "ended_at": now_text()})
-    return run
+    return run, people
 
 
 def run_plain(

@@ -27,6 +27,7 @@ from stormproof.errors import StormproofError
 from stormproof.faults import activity, aws, catalogue
 from stormproof.faults.ledger import Ledger
 from stormproof.record import events
+from stormproof.run.people import People
 
 ALIVE_EVERY_S = 0.2
 TICK_S = 0.05
@@ -45,6 +46,7 @@ class Watchdog:
     deadline_mono_s: float
     beat_due_mono_s: float
     players: list[tuple[int, float]] = field(default_factory=list)
+    people: People = field(default_factory=People)
     clean: bool = False
     handed_over: bool = False
     _heard: bytes = b""
@@ -89,6 +91,8 @@ class Watchdog:
         events.record_event(
             self.events, events.RUN_ENDED, who="watchdog", at=time.time(), undone=undone, noticed_at=begun
         )
+        self.people.aborted(f"{why}; its watchdog saw to the undo", left=_left(ledger))
+        self.people.settle()
         return undone
 
     def _listen(self) -> bool:
@@ -111,6 +115,10 @@ class Watchdog:
                 self.clean = True
             case ["undo"]:
                 self.handed_over = True
+
+
+def _left(ledger: Ledger) -> list[str]:
+    return [f"{entry.fault_id} ({entry.reason})" if entry.reason else entry.fault_id for entry in ledger.outstanding()]
 
 
 def _say(word: str) -> None:
@@ -148,6 +156,7 @@ def main() -> int:
         conductor=(int(config["conductor"][0]), float(config["conductor"][1])),
         deadline_mono_s=now + float(config["deadline_s"]),
         beat_due_mono_s=now + float(config["first_beat_within_s"]),
+        people=People.from_document(config.get("people"), events_path=Path(config["events"]), who="watchdog"),
     )
     why = watchdog.watch()
     return 0 if why is None or watchdog.rescue(why) else 1

@@ -252,7 +252,9 @@ class AwsEnvironmentFields(_Section):
         default={}, max_length=20, description="CloudWatch metrics, by a name of ours."
     )
     alarms: AlarmsFields = Field(default_factory=AlarmsFields)
-    notify: NotifyFields | None = Field(default=None, description="Whom to tell; a dry run shows that it can.")
+    notify: NotifyFields | None = Field(
+        default=None, description="Whom to tell when a run begins, is aborted and has ended."
+    )
     ledger: LedgerFields | None = Field(
         default=None,
         description="An S3 bucket for ledger and lease: undo, and one run at a time, from anywhere.",

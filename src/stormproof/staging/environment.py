@@ -119,7 +119,7 @@ def readings(environment: Environment, *, now: dt.datetime) -> dict[str, Any]:
 
 
 def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
-    """Every operation that `discover`, `readings`, the probes of a run and the ledger's mirror may call for *file*."""
+    """Every operation for *file* but its faults': `discover`, `readings`, a run's probes, the mirror, the messages."""
     wanted = ["sts:GetCallerIdentity", "ec2:DescribeAvailabilityZones", "ec2:DescribeSubnets", "ec2:DescribeInstances"]
     wanted += [] if file.production else ["iam:ListAccountAliases"]
     for named, operations in (
@@ -136,7 +136,9 @@ def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
     ):
         wanted += operations if named else []
     mirror = Mirror.of(account_of(name, file).configuration)
-    return (*reads(*dict.fromkeys(wanted)), *(mirror.api_calls if mirror else ()))
+    topic = (file.topic_arn,) if file.topic_arn else ()
+    tell = [ApiCall(service="sns", operation="Publish", purpose="tell", resources=topic)] if topic else []
+    return (*reads(*dict.fromkeys(wanted)), *(mirror.api_calls if mirror else ()), *tell)
 
 
 def _digest(cloud: Cloud, counts: dict[str, int]) -> str:

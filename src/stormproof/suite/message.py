@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stormproof.model.verdict import Outcome
-from stormproof.record.redact import redact
+from stormproof.run.message import Message, written
 from stormproof.suite.page import ItemRow, SuitePage, moment
 
 ITEMS_MAX = 8
-TEXT_MAX = 3000
-SUBJECT_MAX = 100  # SNS: ASCII, no line break, at most that many characters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message in plain text, redacted; whoever sends it escapes it for where it goes."""
-
-    subject: str
-    lines: tuple[str, ...]
-    link: str  # "" where nobody said where the pages can be found
-
-    @property
-    def text(self) -> str:
-        """All of it."""
-        return "\n".join([*self.lines, *([self.link] if self.link else [])])
 
 
 def message_of(page: SuitePage, *, recovered: Sequence[str], link: str) -> Message:
@@ -40,11 +23,7 @@ def message_of(page: SuitePage, *, recovered: Sequence[str], link: str) -> Messa
         lines.append(f"and {len(trouble) - ITEMS_MAX} more")
     if recovered:
         lines.append(f"held again: {', '.join(recovered)}")
-    return Message(
-        subject=_ascii(str(redact(subject)))[:SUBJECT_MAX],
-        lines=tuple(_short(str(redact(one))) for one in lines),
-        link=link,
-    )
+    return written(subject, lines, link=link)
 
 
 def summary_link(base: str, page: SuitePage) -> str:
@@ -65,12 +44,3 @@ def _line(one: ItemRow) -> str:
         row = f", {one.since.nights} in a row" if one.since.nights > 1 else ""
         when = f" Since {moment(one.since.at)}{row}."
     return f"{one.slug} {one.word}: {why}.{when}".replace("..", ".")
-
-
-def _ascii(text: str) -> str:
-    return " ".join("".join(letter if " " <= letter <= "~" else "?" for letter in text).split())
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= TEXT_MAX // 4 else f"{line[: TEXT_MAX // 4 - 1]}…"

@@ -38,6 +38,7 @@ class Night:
     recorders: Sequence[Recorder]
     say: Callable[[str], None]
     program: Sequence[str] = CHILD  # what is `stormproof`, for our interpreter
+    lease_lost: Callable[[], str | None] = lambda: None  # why the environment may be somebody else's by now
     _going: list[Going] = field(default_factory=list)
     _begun_s: float = field(default_factory=time.monotonic)
     _spent_before_s: float = 0.0
@@ -109,7 +110,7 @@ class Night:
             return interrupts.reason
         if self.state.deadline_s is not None and time.time() >= self.state.deadline_s and self._going:
             return "the deadline has come"
-        return ""
+        return (self.lease_lost() if self._going or self._waiting() else None) or ""
 
     def _end(self, reason: str) -> None:
         """Start nothing more, ask what is going on to end, and wait for its undo."""

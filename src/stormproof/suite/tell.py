@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from stormproof.errors import StormproofError
-from stormproof.suite.message import Message, is_worth_telling, message_of, summary_link
+from stormproof.run.message import Message
+from stormproof.run.topic import publisher
+from stormproof.suite.message import is_worth_telling, message_of, summary_link
 from stormproof.suite.page import assemble
 from stormproof.suite.settings import NotifyFields
 from stormproof.suite.since import recovered
 from stormproof.suite.state import SuiteDirectory, SuiteState, suites, write_state
-from stormproof.suite.topic import publish
 from stormproof.suite.webhook import post
 
 
@@ -22,7 +24,7 @@ def tell(folder: SuiteDirectory, state: SuiteState, notify: NotifyFields, *, rep
     """
     channels: dict[str, Callable[[Message], None]] = {}
     if (topic := notify.topic) is not None:
-        channels[topic] = lambda message: publish(message, arn=topic)
+        channels[topic] = partial(_publish, topic)
     if (variable := notify.webhook) is not None:
         channels[f"the webhook in {variable}"] = lambda message: post(message, variable=variable)
     channels = {who: send for who, send in channels.items() if state.told.get(who) != ""}
@@ -44,3 +46,7 @@ def tell(folder: SuiteDirectory, state: SuiteState, notify: NotifyFields, *, rep
     state.told |= told
     write_state(folder, state)
     return told
+
+
+def _publish(topic: str, message: Message) -> None:
+    publisher(topic)(message)

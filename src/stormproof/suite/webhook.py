@@ -16,7 +16,7 @@ from stormproof.errors import UnavailableError, UsageError
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
-    from stormproof.suite.message import Message
+    from stormproof.run.message import Message
 
 TIMEOUT_S = 10.0
 TRIES = 3

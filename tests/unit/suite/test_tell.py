@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stormproof.errors import UnavailableError, UsageError
-from stormproof.suite.message import Message
+from stormproof.run.message import Message
 from stormproof.suite.settings import NotifyFields
 from stormproof.suite.state import Attempt, Item, SuiteDirectory, SuiteState, read_state, write_state
 from stormproof.suite.tell import tell
