@@ -18,8 +18,8 @@ from stormproof.errors import RunDirectoryError
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.arrivals import arrival_batches
-from stormproof.record.atomic import read_lines
 from stormproof.record.layout import RunDirectory
+from stormproof.record.readings import read_readings
 from stormproof.record.sample_part import SamplePart, fit_in_memory, parts_of
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
@@ -133,7 +133,7 @@ def _require_keys(about: Mapping[str, Any], *, where: str) -> None:
 
 def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_over: FoldOver | None) -> _Judgement:
     experiment = load_experiment(run.spec, variables={}, check_files=False)
-    readings = read_lines(run.readings)
+    readings = read_readings(run.readings)
     events, torn = read_story(run.events)
     told = Told(
         events=events,

@@ -15,7 +15,7 @@ from stormproof.analysis.measure import Observations, measure
 from stormproof.analysis.population import observed
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, ClaimStopCondition, Hypothesis, Metric, Op, Phase, StopWhen
 from stormproof.model.verdict import Outcome
-from stormproof.record.atomic import read_lines
+from stormproof.record.readings import read_readings
 from stormproof.record.samples import read_samples
 from stormproof.verdict.decision import decide
 from stormproof.verdict.integrity import read_story
@@ -48,7 +48,7 @@ def so_far(run: RunDirectory, *, until_s: float) -> Observations:
     return observed(
         read_samples(run),
         {**steady, **lasting},
-        readings=read_lines(run.readings),
+        readings=read_readings(run.readings),
         lost_zone=lost_zone(timeline),
         onset_slack_s=timeline.onset_slack_s,
     )
