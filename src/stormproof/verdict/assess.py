@@ -32,6 +32,7 @@ from stormproof.verdict.generator import CLOCKS, KEPT_UP, back_pressure
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
+from stormproof.verdict.own_delay import doubted
 from stormproof.verdict.reading import CONFIDENCE_MIN
 from stormproof.verdict.seeing import Told, from_parts, from_rows
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
@@ -168,6 +169,7 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     gathered = any(run.arrivals.glob("*.parquet"))
     arrivals = summarise_calls(arrival_batches(run, COLUMNS), timeline) if gathered else None
     findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
+    findings, own = doubted(timeline, experiment.hypotheses, findings)
     evidence = RunEvidence(
         timeline=timeline,
         recorded=recorded,
@@ -178,7 +180,14 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
         kinds_expected=[kind for fault in experiment.faults for kind in fault.kinds],
     )
     controlled = control_checks(timeline, recorded, seen, experiment.hypotheses)
-    checks = (*checks_of(evidence), *controlled, *paced, *([whole] if whole else []), *_data_check(findings, timeline))
+    checks = (
+        *checks_of(evidence),
+        *controlled,
+        *paced,
+        *own,
+        *([whole] if whole else []),
+        *_data_check(findings, timeline),
+    )
     judgement = conclude(experiment.hypotheses, findings, checks, timeline)
     caused = with_causes(judgement.findings, experiment.hypotheses, seen.windows, gather)
     return replace(judgement, findings=caused)
