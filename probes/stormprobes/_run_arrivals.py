@@ -61,9 +61,11 @@ def _over_s(rows: list[dict[str, Any]], *, felt: bool) -> float | None:
 def arrivals_of(run: Path, dependency: str | None = None) -> dict[str, pd.DataFrame]:
     """Dependency → the workload's own arrivals at it, in the order of time; our own canaries are left out.
 
+    Whole: which attempts are of one call, and how they lie in time, is not told part by part. Some 0.4 KB an arrival.
     Raises `ValueError` when there is no part, or none of *dependency*, or a part lacks a column.
     """
     import pandas as pd
+    import pyarrow.parquet as pq
 
     parts = {path.stem: path for path in sorted((run / "arrivals").glob("*.parquet"))}
     if not parts or (dependency is not None and dependency not in parts):
@@ -72,10 +74,11 @@ def arrivals_of(run: Path, dependency: str | None = None) -> dict[str, pd.DataFr
     chosen = parts if dependency is None else {dependency: parts[dependency]}
     frames = {}
     for name, path in chosen.items():
-        frame = pd.read_parquet(path)
-        missing = [column for column in COLUMNS if column not in frame.columns]
+        there = pq.read_schema(path).names
+        missing = [column for column in COLUMNS if column not in there]
         if missing:
-            raise ValueError(f"{path}: expected a column {missing[0]!r}, got: {', '.join(map(str, frame.columns))}")
+            raise ValueError(f"{path}: expected a column {missing[0]!r}, got: {', '.join(there)}")
+        frame = pd.read_parquet(path, columns=list(COLUMNS))
         own = frame[~frame["canary"].astype(bool)]
         frames[name] = own[list(COLUMNS)].sort_values("t_start_s", kind="stable", ignore_index=True)
     return frames

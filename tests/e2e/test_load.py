@@ -13,11 +13,13 @@ import pytest
 
 from stormproof.load.driver import LoadDriver, LoadPlan
 from stormproof.load.live import LiveSli
+from stormproof.load.schedule import make_schedule
+from stormproof.model.control import IN_CONTROL, NOT_IN_CONTROL, HeaderControl
 from stormproof.model.experiment import ArrivalProcess, Load
 from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import read_samples
 from stormproof.verdict.generator import LOOP_LATE_SHARE_MAX, strain
-from support.load_server import LOCUSTFILE, Server, drive, locustfile, until
+from support.load_server import CONTROL_HEADER, LOCUSTFILE, Server, drive, locustfile, until
 
 pytestmark = pytest.mark.alone
 
@@ -306,3 +308,50 @@ def test_a_generator_that_computes_is_seen_by_its_own_loop(server: Server, run: 
     assert worker["loop_late_share"] > LOOP_LATE_SHARE_MAX
     assert strained is not None
     assert strained[1] > LOOP_LATE_SHARE_MAX
+
+
+TWO_CLIENTS = """
+    import itertools
+    from locust import FastHttpUser, HttpUser, task
+
+    numbers = itertools.count()
+
+    class Fast(FastHttpUser):
+        @task
+        def both(self):
+            n = next(numbers)
+            self.client.get(f"/fast/{n}/1", name="/1")
+            self.client.get(f"/fast/{n}/2", name="/2")
+
+    class Slow(HttpUser):
+        @task
+        def both(self):
+            n = next(numbers)
+            self.client.get(f"/slow/{n}/1", name="/1")
+            self.client.get(f"/slow/{n}/2", name="/2")
+"""
+
+
+def test_a_share_of_the_arrivals_is_marked_and_its_rows_say_so(
+    server: Server, run: RunDirectory, tmp_path: Path
+) -> None:
+    """Every request carries the header, an arrival's all the same, by either client; rows and schedule agree to one."""
+    load = Load(locustfile=locustfile(tmp_path, TWO_CLIENTS), arrivals_per_s=80)
+
+    summary, _ = drive(run, load, server.url, seconds=1, control=HeaderControl(header=CONTROL_HEADER, share=0.25))
+    samples = read_samples(run)
+    schedule = make_schedule(
+        process=load.process, rate_per_s=80, duration_s=60, weights=[1, 1], seed=1, control_share=0.25
+    )
+
+    said: dict[str, set[str | None]] = {}
+    for path, mark in server.marks:
+        said.setdefault(path.rpartition("/")[0], set()).add(mark)
+    marked = [name for name, marks in said.items() if marks == {IN_CONTROL}]
+    assert set(map(frozenset, said.values())) == {frozenset({IN_CONTROL}), frozenset({NOT_IN_CONTROL})}
+    assert {name.split("/")[1] for name in marked} == {"fast", "slow"}
+    assert len(marked) == sum(choice >= 2 for choice in schedule.choices[: summary.sent])
+    assert int(samples["control"].sum()) == 2 * len(marked)
+    assert len(samples) == len(server.marks) == 2 * summary.sent
+    first = samples[samples["sent_at"] > samples["scheduled_at"]]
+    assert len(first) == summary.sent, "how the checks of a run count arrivals"

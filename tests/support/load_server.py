@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from stormproof.load.driver import LoadDriver, LoadPlan, LoadSummary
+from stormproof.model.control import HeaderControl
 from stormproof.model.experiment import Load
 from stormproof.record.layout import RunDirectory
 
@@ -29,11 +30,15 @@ LOCUSTFILE = """
 """
 
 
+CONTROL_HEADER = "x-stormproof-control"
+
+
 class Server:
     """An HTTP server on a thread of its own. Requests that come in during the stall wait for its end."""
 
     def __init__(self) -> None:
         self.arrived_at: list[float] = []
+        self.marks: list[tuple[str, str | None]] = []  # path, and what the header of the control group said
         self.stall: tuple[float, float] = (0.0, 0.0)
         self.hang = asyncio.Event()
         self.port = 0
@@ -70,9 +75,10 @@ class Server:
         await site.start()
         self.port = self._runner.addresses[0][1]
 
-    async def _answer(self, _: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.Response:
         now = time.time()
         self.arrived_at.append(now)
+        self.marks.append((request.path, request.headers.get(CONTROL_HEADER)))
         start, end = self.stall
         if start <= now < end:
             await asyncio.sleep(end - now)
@@ -106,10 +112,11 @@ def drive(
     *,
     seconds: float,
     seed: int = 1,
+    control: HeaderControl | None = None,
     at_start: Callable[[float], None] = lambda start_s: None,
 ) -> tuple[LoadSummary, float]:
     """Run *load* for *seconds*; its summary and its start."""
-    driver = LoadDriver(LoadPlan(load=load, base_url=url, duration_s_max=60, seed=seed), run)
+    driver = LoadDriver(LoadPlan(load=load, base_url=url, duration_s_max=60, seed=seed, control=control), run)
     try:
         start_s = driver.start()
         at_start(start_s)

@@ -127,8 +127,13 @@ def gather_rows(samples: pd.DataFrame, questions: Sequence[Question]) -> list[Ev
     return [gather(samples, one.window, one.steady, one.bad) for one in questions]
 
 
-def gather_parts(parts: Sequence[Part], questions: Sequence[Question], fold_over: FoldOver) -> list[Evidence]:
-    """As `gather_rows`, once over the rows of *parts* and once more over their times: where the worst stand in them."""
+def gather_parts(
+    parts: Sequence[Part], questions: Sequence[Question], fold_over: FoldOver, rank_over: FoldOver | None = None
+) -> list[Evidence]:
+    """As `gather_rows`, once over the rows of *parts* and once more over their times: where the worst stand in them.
+
+    *rank_over* is who counts the latter, where *fold_over* leaves rows out.
+    """
     if not questions:
         return []
     states = fold_over(parts, [evidence_fold(one) for one in questions])
@@ -136,7 +141,7 @@ def gather_parts(parts: Sequence[Part], questions: Sequence[Question], fold_over
     instants = tuple(sorted({float(at) for one in found for at in one.worst["scheduled_at"]}))
     if not instants:
         return found
-    (ranks,) = fold_over(parts, [RankFold(instants=instants)])
+    (ranks,) = (rank_over or fold_over)(parts, [RankFold(instants=instants)])
     rows = {at: int(rank) for at, rank in zip(instants, ranks, strict=True)}
     return [
         replace(one, worst=one.worst.set_axis([rows[float(at)] for at in one.worst["scheduled_at"]], axis="index"))

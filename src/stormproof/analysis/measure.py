@@ -61,6 +61,7 @@ class Observations:
     readings: Sequence[Mapping[str, Any]] = ()
     lost_zone: str | None = None  # the zone that the fault silenced
     onset_slack_s: float = 0.0  # from the last canary that saw it whole to the first that did not
+    control: Observations | None = None  # of the control group by header, whose rows are not among *samples*
     # What was picked already: the claims of a spec ask for the same few windows again and again.
     picked: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -124,8 +125,8 @@ def measure(
         return _of_window(hypothesis, seen, hypothesis.window, ABSOLUTE, precision)
     if hypothesis.metric is Metric.REQUESTS_FAILED:
         return no_estimate(f"{hypothesis.metric} has no form relative to steady: the phases differ in length")
-    if hypothesis.control_zone is not None:
-        return _beside_control(hypothesis, seen, hypothesis.control_zone, tail)
+    if hypothesis.is_beside_control:
+        return _beside_control(hypothesis, seen, tail)
     precision = Precision(tail=tail, design_effect_min=_burstiness(hypothesis, seen))
     return ratio(
         _of_window(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS, precision),
@@ -146,13 +147,19 @@ def measure_between_blocks(hypothesis: Hypothesis, seen: Observations) -> Estima
     return _of_window(hypothesis, seen, hypothesis.window, BETWEEN_BLOCKS)
 
 
-def _beside_control(hypothesis: Hypothesis, seen: Observations, control: str, tail: float) -> Estimate:
-    """The claim's zone over the control's, both in the claim's window (docs/adr/0028)."""
-    groups = [hypothesis, replace(hypothesis, zone=control)]
-    pooled = max(1.0, *(_burstiness(group, seen) for group in groups))
+def _beside_control(hypothesis: Hypothesis, seen: Observations, tail: float) -> Estimate:
+    """The group that the fault may reach over the control, both in the claim's window (docs/adr/0028, 0069)."""
+    if hypothesis.control_header is None:
+        groups = [(hypothesis, seen), (replace(hypothesis, zone=hypothesis.control_zone), seen)]
+        name = f"zone {hypothesis.control_zone}, the control"
+    elif seen.control is None:
+        return no_estimate("the samples do not say which of them are the control group's")
+    else:
+        groups, name = [(hypothesis, seen), (hypothesis, seen.control)], "the control"
+    pooled = max(1.0, *(_burstiness(*group) for group in groups))
     precision = Precision(tail=tail, design_effect_min=pooled)
-    faulted, beside = (_of_window(group, seen, group.window, BETWEEN_BLOCKS, precision) for group in groups)
-    return ratio(faulted, beside, tail=tail, beside=f"zone {control}, the control")
+    faulted, beside = (_of_window(claim, whom, claim.window, BETWEEN_BLOCKS, precision) for claim, whom in groups)
+    return ratio(faulted, beside, tail=tail, beside=name)
 
 
 def steady_value(hypothesis: Hypothesis, seen: Observations) -> float | None:

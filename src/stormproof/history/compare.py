@@ -140,7 +140,7 @@ def _notes(first: RunEntry, second: RunEntry) -> list[str]:
 
 def _observations(path: Path) -> Observations | None:
     """The samples of a run; None where they are not there, or too many for memory: then its findings speak."""
-    from stormproof.analysis.measure import Observations
+    from stormproof.analysis.population import observed
     from stormproof.record.sample_part import fit_in_memory, parts_of
     from stormproof.record.samples import read_samples
     from stormproof.verdict.document import read_verdict
@@ -150,7 +150,7 @@ def _observations(path: Path) -> Observations | None:
         verdict = read_verdict(folder.verdict)
         if not fit_in_memory(parts_of(folder)):
             return None
-        return Observations(samples=read_samples(folder), windows={**verdict.windows, **verdict.steps})
+        return observed(read_samples(folder), {**verdict.windows, **verdict.steps})
     except StormproofError:
         return None
 

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from stormproof.lab.envoy_egress import egress_clusters
-from stormproof.lab.topology import SHOP_CLUSTER, ZONES, Topology, listeners_path
+from stormproof.lab.topology import CONTROL_HEADER, CONTROL_ZONE, SHOP_CLUSTER, ZONES, Topology, listeners_path
 from stormproof.lab.variants import BalancerPolicy, Variant
+from stormproof.model.control import IN_CONTROL, NOT_IN_CONTROL
 from stormproof.proxy.parts import EXTENSION_TYPE, endpoint, http_listener, socket_address, upstream_http
+
+GROUPS = (IN_CONTROL, NOT_IN_CONTROL)
 
 
 def bootstrap(topology: Topology, variant: Variant, directory: Path) -> dict[str, Any]:
@@ -43,13 +46,16 @@ def _balancer_listener(topology: Topology, policy: BalancerPolicy) -> dict[str, 
         reading["retry_policy"]["per_try_timeout"] = f"{policy.try_timeout_s}s"
     writing = _shop_route(policy, retry_on="connect-failure,refused-stream,reset-before-request")
     is_read = {"name": ":method", "string_match": {"exact": "GET"}}
-    route = {
-        "routes": [
-            {"match": {"prefix": "/", "headers": [is_read]}, "route": reading},
-            {"match": {"prefix": "/"}, "route": writing},
+    # A run with a control group marks all its requests, and each group has instances of its own; the rest have all.
+    groups = [*(({"name": CONTROL_HEADER, "string_match": {"exact": group}}, group) for group in GROUPS), None]
+    routes = []
+    for group in groups:
+        marks, chosen = ([group[0]], {"metadata_match": _metadata(group[1])}) if group else ([], {})
+        routes += [
+            {"match": {"prefix": "/", "headers": [*marks, is_read]}, "route": {**reading, **chosen}},
+            {"match": {"prefix": "/", "headers": marks}, "route": {**writing, **chosen}},
         ]
-    }
-    return http_listener("balancer", topology.balancer, route=route, http_filters=[], settings={})
+    return http_listener("balancer", topology.balancer, route={"routes": routes}, http_filters=[], settings={})
 
 
 def _shop_route(policy: BalancerPolicy, *, retry_on: str) -> dict[str, Any]:
@@ -73,19 +79,37 @@ def _shop_route(policy: BalancerPolicy, *, retry_on: str) -> dict[str, Any]:
     return action
 
 
+def _metadata(group: str) -> dict[str, Any]:
+    """What says that an instance answers this group, and what a route asks for."""
+    return {"filter_metadata": {"envoy.lb": {CONTROL_HEADER: group}}}
+
+
+def _group_of(zone: str) -> str:
+    return IN_CONTROL if zone == CONTROL_ZONE else NOT_IN_CONTROL
+
+
 def _shop_cluster(topology: Topology, policy: BalancerPolicy) -> dict[str, Any]:
     cluster: dict[str, Any] = {
         "name": SHOP_CLUSTER,
         "type": "STATIC",
         "connect_timeout": "0.25s" if policy.retries else "5s",
         "lb_policy": "ROUND_ROBIN",
+        # What belongs to no group may go anywhere; a group whose instances are gone must not borrow the other's.
+        "lb_subset_config": {
+            "fallback_policy": "ANY_ENDPOINT",
+            "subset_selectors": [{"keys": [CONTROL_HEADER], "fallback_policy": "NO_FALLBACK"}],
+        },
         "typed_extension_protocol_options": upstream_http(),
         "load_assignment": {
             "cluster_name": SHOP_CLUSTER,
             "endpoints": [
                 {
                     "locality": {"zone": zone},
-                    "lb_endpoints": [endpoint(i.address) for i in topology.instances if i.zone == zone],
+                    "lb_endpoints": [
+                        {**endpoint(i.address), "metadata": _metadata(_group_of(zone))}
+                        for i in topology.instances
+                        if i.zone == zone
+                    ],
                 }
                 for zone in ZONES
             ],

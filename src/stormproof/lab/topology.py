@@ -15,13 +15,25 @@ from typing import Any
 import stormproof
 from stormproof.lab.builds import BROKEN, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.variants import variant_named
-from stormproof.model.environment import Aws, Dependency, Deployment, Environment, Fleet, HealthCheck, Instance, Proxy
+from stormproof.model.control import ControlRoute
+from stormproof.model.environment import (
+    Aws,
+    Dependency,
+    Deployment,
+    Environment,
+    Fleet,
+    HealthCheck,
+    Instance,
+    Proxy,
+)
 
 ZONES = ("a", "b", "c")
 INSTANCES_PER_ZONE = 2
 REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 SHOP_CLUSTER = "shop"
+# Requests with this header have instances of their own: the control group's are those of this zone.
+CONTROL_HEADER, CONTROL_ZONE = "x-stormproof-control", "c"
 CARTS_TABLE = "carts"
 # The auto-healer: the role that it launches with, its name in the arrivals of EC2, the tag on what it launches.
 FLEET_ROLE = f"arn:aws:iam::{ACCOUNT}:role/shop-fleet"
@@ -304,6 +316,7 @@ def resolve(topology: Topology, directory: Path) -> Environment:
         fleet=Fleet(role_arn=FLEET_ROLE, client=FLEET_CLIENT, dependency="ec2", fis_role_arn=FIS_ROLE),
         target_names={i.address.text: i.id for i in instances},
         release_parameter=release_parameter(),
+        control_route=ControlRoute(header=CONTROL_HEADER, zone=CONTROL_ZONE),
         variant=topology.variant,
         workload_version=f"lab shop {stormproof.__version__} {_source_digest()}",
         topology_digest=_topology_digest(topology),

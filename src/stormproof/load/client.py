@@ -168,17 +168,8 @@ class Known:
     head: bytes
 
 
-_stores: dict[tuple[Any, ...], dict[tuple[Any, ...], Known]] = {}
-
-
-def _store(agent: SparingUserAgent) -> dict[tuple[Any, ...], Known]:
-    """What all clients share that send the same bytes for the same request: a closed load has a client a user."""
-    options = agent.clientpool.client_args
-    shared_by = (*dict.values(agent.default_headers), options.get("proxy_host"), options.get("proxy_port"))
-    try:
-        return _stores.setdefault(shared_by, {})
-    except TypeError:  # a default header of several lines
-        return {}
+# Of all clients, because a closed load has one a user: by whatever makes up the bytes.
+_known: dict[tuple[Any, ...], Known] = {}
 
 
 class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
@@ -189,7 +180,8 @@ class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._known = _store(self)
+        pool_options = self.clientpool.client_args
+        self._proxy = (pool_options.get("proxy_host"), pool_options.get("proxy_port"))
 
     def urlopen(
         self, url: Any, method: str = "GET", headers: Any = None, payload: Any = None, **options: Any
@@ -198,9 +190,9 @@ class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
         plain = not (payload or options or headers is None or self.max_retries or self.cookiejar._cookies)  # noqa: SLF001
         if not plain:
             return super().urlopen(url, method=method, headers=headers, payload=payload, **options)
-        key = (url, method, *headers.items())
+        key = (url, method, self._proxy, *dict.values(self.default_headers), *headers.items())
         try:
-            known = self._known.get(key)
+            known = _known.get(key)
         except TypeError:  # a header of several lines
             return super().urlopen(url, method=method, headers=headers, payload=payload)
         if known is not None:
@@ -213,10 +205,10 @@ class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
         request = response.request
         if response.history or request.sent_uri is None or any(name in request.headers for name in _NO_PLAIN_HEAD):
             return
-        if len(self._known) >= KEPT_MAX:
-            self._known.clear()
+        if len(_known) >= KEPT_MAX:
+            _known.clear()
         sent = response._sent_request  # noqa: SLF001
-        self._known[key] = Known(request, sent, sent.encode("latin-1"))
+        _known[key] = Known(request, sent, sent.encode("latin-1"))
 
     def _again(self, known: Known) -> fasthttp.FastResponse:
         """The loop of `UserAgent.urlopen`, for a request without a body that is not sent a second time."""

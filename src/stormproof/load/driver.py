@@ -20,6 +20,7 @@ from stormproof.load.handle import LocalWorker, OnAggregate, WorkerHandle
 from stormproof.load.muster import Muster, identity_of
 from stormproof.load.remote import RemoteWorker
 from stormproof.load.token import read_token
+from stormproof.model.control import HeaderControl
 from stormproof.model.experiment import Load
 from stormproof.model.load_listener import LoadListener
 from stormproof.record.layout import RunDirectory
@@ -39,6 +40,7 @@ class LoadPlan:
     base_url: str
     duration_s_max: float  # the load ends by itself after this
     seed: int
+    control: HeaderControl | None = None  # whom a header sends past the fault
     listener: LoadListener | None = None  # where all the workers come from; None: they are started here
 
 
@@ -193,6 +195,8 @@ class LoadDriver:
             arrivals_per_s=load.arrivals_per_s,
             users=load.users,
             process=load.process,
+            control_header=self._plan.control.header if self._plan.control else None,
+            control_share=self._plan.control.share if self._plan.control else 0.0,
             # Linux sends the death signal when the *thread* that made the child ends, not the process
             parent_pid=os.getpid() if threading.current_thread() is threading.main_thread() else None,
         )

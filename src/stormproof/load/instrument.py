@@ -26,14 +26,18 @@ from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPSocketPoolResponse
 from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
 from locust.user.users import HttpUser
 from requests.exceptions import ReadTimeout
 
+from stormproof.errors import LoadError
 from stormproof.load.crew import Arrival
 from stormproof.load.outcome import error_text, is_own_shortage
+from stormproof.model.control import IN_CONTROL, NOT_IN_CONTROL
 from stormproof.record.rows import ROW, RowWriter
 
 _STAMP = "stormproof"
+_CONTROL_STAMP = "stormproof_control"  # a key of its own, so that the hot path of all other requests need not look
 _DEADLINE = "stormproof_deadline_mono_s"
 _NO_CONTEXT: Mapping[str, Any] = {}
 _ZONE = "x-zone"
@@ -86,6 +90,27 @@ class Recorder:
         sent = monotonic()
         return {_STAMP: (sent, sent)}
 
+    def mark(self, user: Any, header: str, *, in_control: bool) -> None:
+        """Have every request of *user* say in *header* whether it is the control group's, and its rows say so too.
+
+        Raises `LoadError` for a user whose client is neither of Locust's two.
+        """
+        value = IN_CONTROL if in_control else NOT_IN_CONTROL
+        client = getattr(user, "client", None)
+        if isinstance(client, HttpSession):
+            client.headers[header] = value
+            client.stormproof_in_control = in_control
+        elif isinstance(client, FastHttpSession):
+            client.client.default_headers.update({header: value})
+            if in_control:
+                context = user.context
+                user.context = lambda: _as_control(context())
+        else:
+            raise LoadError(
+                f"user class {type(user).__name__}: expected Locust's own client, which can be given the header of"
+                f" the control group, got {type(client).__name__}"
+            )
+
     def _listener(self, offset_s: float) -> Callable[..., None]:
         """What Locust's `request` event calls once a request. A closure: it is the hot path, and locals are fast."""
         rows, pack_into, row_bytes = self.rows, ROW.pack_into, ROW.size
@@ -133,7 +158,7 @@ class Recorder:
         context: Mapping[str, Any],
     ) -> None:
         """Write the row of any request at all."""
-        stamp = context.get(_STAMP)
+        stamp = context.get(_STAMP) or context.get(_CONTROL_STAMP)
         if stamp is None:  # fired by the locustfile itself: reckoned from the end
             due = sent = monotonic() - response_time / 1000
         else:
@@ -156,6 +181,7 @@ class Recorder:
                 name,
                 zone,
                 error,
+                _CONTROL_STAMP in context,
             )
         except OSError as problem:  # Locust would log and go on; a run without its samples must end
             self.failure = f"samples could not be written: {problem}"
@@ -178,6 +204,12 @@ def instrument_clients(recorder: Recorder, user_classes: Sequence[Any], *, timeo
     HttpSession.request = _timed(HttpSession.request, stamp, timeout_s)
     ConnectionPool.__init__ = _without_retries(ConnectionPool.__init__)
     HTTPSocketPoolResponse.feed = bounded_feed(HTTPSocketPoolResponse.feed, timeout_s)
+
+
+def _as_control(context: dict[str, Any]) -> dict[str, Any]:
+    """*context*, its stamp that of a request of the control group."""
+    context[_CONTROL_STAMP] = context.pop(_STAMP)
+    return context
 
 
 def stamped_context(
@@ -232,8 +264,11 @@ def _timed(request: Callable[..., Any], stamp: Callable[[], dict[str, Any]], tim
     ) -> Any:
         # requests' own exception, because HttpSession catches nothing else
         too_long = ReadTimeout("the request took longer than the load's timeout")
+        stamped = {**context, **stamp()}
+        if getattr(session, "stormproof_in_control", False):
+            stamped = _as_control(stamped)
         with gevent.Timeout(timeout_s, too_long):
-            return request(session, method, url, *args, context={**context, **stamp()}, **options)
+            return request(session, method, url, *args, context=stamped, **options)
 
     return timed_request
 

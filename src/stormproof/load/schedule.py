@@ -26,7 +26,9 @@ class Schedule:
     """One worker's share of the arrivals."""
 
     due_s: array[float]  # seconds after the start of the load, ascending
-    choices: array[int]  # index into the weights that the schedule was made with, one per arrival
+    # One per arrival: the index into the weights that the schedule was made with; of the control group's arrivals it
+    # is larger by the number of the weights.
+    choices: array[int]
 
     def offered_by(self, offset_s: float) -> int:
         """How many arrivals were due up to *offset_s* seconds after the start."""
@@ -46,10 +48,13 @@ def make_schedule(
     seed: int,
     worker: int = 0,
     workers: int = 1,
+    control_share: float = 0.0,
 ) -> Schedule:
     """The share of *worker* (0 … workers - 1) in a load of *rate_per_s* over *duration_s* seconds.
 
-    *weights* are the relative weights of what an arrival can run. Raises `LoadError` beyond `ARRIVALS_MAX`.
+    *weights* are the relative weights of what an arrival can run. Each arrival is the control group's with the chance
+    *control_share*, drawn apart: instants and tasks are the same with any share. Raises `LoadError` beyond
+    `ARRIVALS_MAX`.
     """
     assert 0 <= worker < workers
     if rate_per_s * duration_s > ARRIVALS_MAX:
@@ -60,13 +65,15 @@ def make_schedule(
     due_s = array("d", itertools.islice(arrival_offsets(process, rate_per_s, duration_s, seed), worker, None, workers))
     # Every worker draws for every arrival and keeps its own: the draw of arrival i depends on i and the seed alone.
     draw = random.Random(f"{seed}/tasks").random  # noqa: S311  # repeatable, not secret
+    draw_group = random.Random(f"{seed}/control").random  # noqa: S311
     bounds = list(itertools.accumulate(weights))
     total, last = bounds[-1], len(bounds) - 1
     choices = array("H")
     for index in range(len(due_s) * workers):
-        value = draw()
+        value, is_control = draw(), control_share > 0 and draw_group() < control_share
         if index % workers == worker:
-            choices.append(min(bisect.bisect_right(bounds, value * total), last))
+            choice = min(bisect.bisect_right(bounds, value * total), last)
+            choices.append(choice + len(bounds) if is_control else choice)
     return Schedule(due_s=due_s, choices=choices)
 
 

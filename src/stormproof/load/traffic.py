@@ -58,20 +58,34 @@ class Task:
 class OpenTraffic:
     """Each arrival in a greenlet of the crew, at its instant, whatever became of the arrivals before it.
 
-    All arrivals of a worker run on one instance of each user class: what a task keeps on `self` is shared.
+    All arrivals of a worker run on one instance of each user class, those of a control group on a second one: what a
+    task keeps on `self` is shared, and a group's connections and cookies are its own.
     """
 
-    def __init__(self, environment: Environment, tasks: Sequence[Task], schedule: Schedule, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        tasks: Sequence[Task],
+        schedule: Schedule,
+        recorder: Recorder,
+        *,
+        control_header: str | None = None,
+    ) -> None:
         self.tasks_ended = 0
         self._environment, self._recorder, self._schedule = environment, recorder, schedule
-        users = {}
-        for user_class in environment.user_classes:
-            user_class.concurrency = CONCURRENCY
-            user_class.client_pool = None  # a pool of the locustfile's own would be a queue
-            users[user_class] = user_class(environment)
-            users[user_class].on_start()
-        self._users = users
-        self._calls = [(users[task.user_class], task.function) for task in tasks]
+        self._users: list[Any] = []
+        self._calls: list[tuple[Any, Callable[[Any], None]]] = []
+        for in_control in (False,) if control_header is None else (False, True):
+            users = {}
+            for user_class in environment.user_classes:
+                user_class.concurrency = CONCURRENCY
+                user_class.client_pool = None  # a pool of the locustfile's own would be a queue
+                users[user_class] = user_class(environment)
+                if control_header is not None:
+                    recorder.mark(users[user_class], control_header, in_control=in_control)
+                users[user_class].on_start()
+            self._users += users.values()
+            self._calls += [(users[task.user_class], task.function) for task in tasks]
         self._crew = Crew(self._run)
         self._errors = 0
         self._loop: gevent.Greenlet | None = None
@@ -88,7 +102,7 @@ class OpenTraffic:
             self._loop.kill()
         stopped_mono_s = time.monotonic()
         self._crew.end(drain_s)
-        for user in self._users.values():
+        for user in self._users:
             user.on_stop()
         self._environment.events.test_stop.fire(environment=self._environment)
         if self._errors:
@@ -193,6 +207,7 @@ def schedule_for(config: WorkerConfig, tasks: Sequence[Task]) -> Schedule:
         seed=config.seed,
         worker=config.worker,
         workers=config.workers,
+        control_share=config.control_share,
     )
 
 

@@ -57,6 +57,8 @@ class WorkerConfig:
     arrivals_per_s: float | None = None
     users: int | None = None
     process: ArrivalProcess = ArrivalProcess.UNIFORM
+    control_header: str | None = None  # says of each request whether it is the control group's
+    control_share: float = 0.0  # of the arrivals
     parent_pid: int | None = None  # die with this process (Linux); None: only the end of stdin counts
 
     def to_json(self) -> bytes:

@@ -177,14 +177,16 @@ def prepare(config: wire.WorkerConfig) -> tuple[Recorder, Traffic, Account]:
     tasks = tasks_of(environment.user_classes) if open_model else []
     schedule = schedule_for(config, tasks) if open_model else None
     account = Account(config.worker, schedule)
-    rows = RowWriter(Path(config.samples_folder), config.worker, on_flush=account.take)
+    has_control = config.control_header is not None
+    rows = RowWriter(Path(config.samples_folder), config.worker, on_flush=account.take, has_control=has_control)
     recorder = Recorder(rows, environment.events.request)
     client.install()
     instrument_clients(recorder, environment.user_classes, timeout_s=config.timeout_s, open_model=open_model)
     environment.events.init.fire(environment=environment, runner=None, web_ui=None)
     if schedule is None:
         return recorder, ClosedTraffic(environment, config), account
-    return recorder, OpenTraffic(environment, tasks, schedule, recorder), account
+    traffic = OpenTraffic(environment, tasks, schedule, recorder, control_header=config.control_header)
+    return recorder, traffic, account
 
 
 def main(argv: list[str]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stormproof.model.control import ControlRoute
+
 # The tag without which a resource does not exist for us, whatever else a file asks for.
 READY_KEY, READY_VALUE = "chaos-ready", "true"
 
@@ -158,6 +160,7 @@ class CloudFile:
     ledger: LedgerBucket | None = None
     dead_man: DeadManSwitch | None = None
     deniable_roles: tuple[str, ...] = ()  # ARNs
+    control_route: ControlRoute | None = None
     where: str = ""  # the file
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stormproof.model.cloud import Cloud
+from stormproof.model.control import ControlRoute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ class Environment:
     fleet: Fleet | None = None
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
     release_parameter: str | None = None  # SSM parameter that says which release of the workload is served
+    control_route: ControlRoute | None = None  # None: no header is routed
     variant: str | None = None  # the lab's variant
     cloud: Cloud | None = None  # of an environment in AWS: what it has beside its instances
     workload_version: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stormproof.model.control import HeaderControl
 from stormproof.model.hypothesis import Claim, ClaimStopCondition, StopWhen
 
 # The one kind that is made of others, and how its arguments name them: {steps: [{at: 3s, az-loss: {zone: a}}, …]}.
@@ -102,7 +103,8 @@ class Experiment:
     reliability: tuple[str, ...] = ()  # Well-Architected choice ids
     tags: tuple[str, ...] = ()
     path: str = ""  # the file it came from
-    control_zone: str | None = None  # the group that the fault is not to reach
+    control_zone: str | None = None  # the group that the fault is not to reach: who that zone answers …
+    control_header: HeaderControl | None = None  # … or whom a header sends past the fault; at most one of both
     steps: tuple[Step, ...] = ()  # what the fault phase consists of; () where all faults are in force throughout
     schema_version: int = 1
 

@@ -90,6 +90,7 @@ class Hypothesis:
     step: str | None = None  # of the fault phase, where the claim is about one; `phase` is then FAULT
     relative_to_steady: bool = False
     control_zone: str | None = None  # relative to the same metric of this zone, in the same window
+    control_header: str | None = None  # … or of the requests that this header puts into the control group
     where: str = ""  # file:line
 
     @property
@@ -100,7 +101,12 @@ class Hypothesis:
     @property
     def is_relative(self) -> bool:
         """Whether the bound is a ratio: to steady, or to the control group."""
-        return self.relative_to_steady or self.control_zone is not None
+        return self.relative_to_steady or self.is_beside_control
+
+    @property
+    def is_beside_control(self) -> bool:
+        """Whether it compares with a control group, in the same seconds."""
+        return self.control_zone is not None or self.control_header is not None
 
     @property
     def depends_on_fault(self) -> bool:

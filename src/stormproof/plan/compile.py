@@ -163,6 +163,7 @@ def _extension(experiment: Experiment, resolved: Sequence[ResolvedFault], *, noo
         "hypotheses": [hypothesis.text for hypothesis in experiment.hypotheses],
         **({"closing_probes": dict(probes)} if (probes := closing_probes(experiment)) else {}),
         **({"control": {"zone": experiment.control_zone}} if experiment.control_zone else {}),
+        **({"control": asdict(experiment.control_header)} if experiment.control_header else {}),
         "stop_when": [condition.text for condition in experiment.stop_when],
         "limits": asdict(experiment.limits),
         "reliability": list(experiment.reliability),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase, ReadingHypothesis
 from stormproof.plan.closing import closing_probes
+from stormproof.plan.control import control_lines, describe_control
 from stormproof.plan.power import Power, by_chance, is_undecidable, power_of
 from stormproof.plan.resolve import check_limits, most_at_once
 from stormproof.spec.hypothesis_text import format_hypothesis, format_stop_condition
@@ -70,7 +71,7 @@ def describe(experiment: Experiment, resolved: tuple[ResolvedFault, ...], enviro
         ],
         "faults": [_fault(fault) for fault in resolved],
         "hypotheses": [_claim(one, experiment, stretches) for one in experiment.hypotheses],
-        "control": {"zone": experiment.control_zone} if experiment.control_zone else None,
+        "control": _control(experiment, environment, phases),
         "closing_probes": list(closing_probes(experiment)),
         "told": _told(environment),
         "stop_when": [format_stop_condition(one) for one in experiment.stop_when],
@@ -85,6 +86,12 @@ def _told(environment: Environment) -> dict[str, Any] | None:
     """Who hears of a run, and when."""
     topic = environment.cloud.topic_arn if environment.cloud else None
     return {"topic": topic, "when": ["begins", "aborted", "ended"]} if topic else None
+
+
+def _control(experiment: Experiment, environment: Environment, phases: dict[str, float]) -> dict[str, Any] | None:
+    if experiment.control_header is not None:
+        return describe_control(experiment, environment, phases)
+    return {"zone": experiment.control_zone} if experiment.control_zone else None
 
 
 def _fault_ends(experiment: Experiment) -> dict[str, Any]:
@@ -184,7 +191,9 @@ def describe_text(plan: dict[str, Any]) -> str:
         "",
         "would be judged:",
     ]
-    if plan["control"]:
+    if plan["control"] and "header" in plan["control"]:
+        lines += control_lines(plan["control"], Phase.FAULT)
+    elif plan["control"]:
         lines.append(f"  control: the requests that zone {plan['control']['zone']} answers, in the same seconds")
     for claim in plan["hypotheses"]:
         lines += [f"  {claim['claim']}", f"    {claim['note']}"] if claim["note"] else [f"  {claim['claim']}"]
@@ -236,13 +245,15 @@ def _claim(hypothesis: Claim, experiment: Experiment, stretches: dict[str, float
             "can_be_decided": True,
             "note": f"read by {hypothesis.probe} when the load has ended",
         }
-    expected = _expected(experiment, stretches[hypothesis.window]) if hypothesis.phase else None
+    share = experiment.control_header.share if experiment.control_header else 0.0
+    expected = _expected(experiment, stretches[hypothesis.window] * (1 - share)) if hypothesis.phase else None
     is_part = hypothesis.endpoint is not None or hypothesis.zone is not None
     power = power_of(
         hypothesis,
         rate_per_s=experiment.load.arrivals_per_s,
         stretches_s=stretches,
         claims_by_chance=by_chance(experiment.hypotheses),
+        control_share=share,
     )
     return {
         "claim": format_hypothesis(hypothesis),
@@ -264,7 +275,7 @@ def _note(hypothesis: Hypothesis, power: Power, expected: int | None, *, is_part
     if power.requests_needed is None:
         return _seen(hypothesis, power) or power.warning
     good = "requests" if hypothesis.metric is Metric.LATENCY_QUANTILE else "requests without an error"
-    each = " in each phase" if hypothesis.relative_to_steady else ""
+    each = " in each phase" if hypothesis.relative_to_steady else " in each group" if hypothesis.control_header else ""
     need = f"needs {power.requests_needed:,} {good}{each} to be held"
     if expected is None:
         return need
@@ -281,6 +292,8 @@ def _seen(hypothesis: Hypothesis, power: Power) -> str:
     if power.share_seen is None:
         return ""
     bad = "take longer" if hypothesis.metric is Metric.LATENCY_QUANTILE else "fail"
+    if hypothesis.control_header is not None:
+        return f"refuted 4 times in 5 if {power.share_seen:.2%} {bad}, and none of the control's"
     held = f"held if at most {power.bad_max:,} {bad}, " if power.bad_max is not None else ""
     return f"{held}refuted 4 times in 5 if {power.share_seen:.2%} {bad}"
 

@@ -8,7 +8,7 @@ a duration is the same question about the share of requests that take longer, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -21,6 +21,7 @@ BLOCKS_S = 5.0  # what is relative to steady, a mean and a throughput need at le
 # make intervals a quarter wider than independent requests would (docs/reference/estimands.md).
 SIGMA = math.log(2) / NormalDist().inv_cdf(0.99)
 WIDER = 1.25
+OF_T = 1.06  # Student's t over the normal quantile, for thirty blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,28 +32,44 @@ class Power:
     seconds_needed: float | None = None  # of each phase, at the planned rate
     bad_max: int | None = None  # held with at most so many bad requests in the phase
     share_seen: float | None = None  # the smallest share of bad requests that is refuted four times in five
-    ratio_seen: float | None = None  # the smallest true ratio to steady that is
+    ratio_seen: float | None = None  # the smallest true ratio, to steady or to the control, that is
     warning: str = ""  # why it cannot be decided
 
 
 def power_of(
-    hypothesis: Hypothesis, *, rate_per_s: float | None, stretches_s: Mapping[str, float], claims_by_chance: int
+    hypothesis: Hypothesis,
+    *,
+    rate_per_s: float | None,
+    stretches_s: Mapping[str, float],
+    claims_by_chance: int,
+    control_share: float = 0.0,
 ) -> Power:
-    """What *hypothesis* could come to; *claims_by_chance* share the chance of a false refutation (docs/adr/0020)."""
+    """What *hypothesis* could come to; *claims_by_chance* share the chance of a false refutation (docs/adr/0020).
+
+    *rate_per_s* is that of all arrivals, of which *control_share* are a control group's: all but the comparisons with
+    it are about the others.
+    """
     needed = requests_needed(hypothesis)
     if hypothesis.metric in NO_SAMPLING or hypothesis.phase is None:
         return Power(requests_needed=needed)
+    exposed_per_s = None if rate_per_s is None else rate_per_s * (1 - control_share)
+    is_beside = hypothesis.control_header is not None
+    beside_per_s = rate_per_s * control_share if rate_per_s is not None and is_beside else exposed_per_s
     about = [stretches_s[hypothesis.window], *([stretches_s[Phase.STEADY]] if hypothesis.relative_to_steady else [])]
-    seconds = _seconds_needed(hypothesis, needed, rate_per_s)
-    warning = _warning(hypothesis, needed, seconds, about, rate_per_s)
+    fewest_per_s = None if exposed_per_s is None or beside_per_s is None else min(exposed_per_s, beside_per_s)
+    seconds = _seconds_needed(hypothesis, needed, fewest_per_s)
+    warning = _warning(hypothesis, needed, seconds, about, fewest_per_s)
     base = Power(requests_needed=needed, seconds_needed=seconds, warning=warning)
-    if rate_per_s is None or warning:
+    if exposed_per_s is None or beside_per_s is None or warning:
         return base
     if hypothesis.control_zone is not None:  # how the balancer divides the requests is not known beforehand
         return base
-    n = [round(rate_per_s * one) for one in about]
+    n = [round(exposed_per_s * one) for one in about]
+    n += [round(beside_per_s * about[0])] if is_beside else []
     tail = TAIL / max(1, claims_by_chance)
-    if hypothesis.relative_to_steady:
+    if is_beside and (share_seen := _share_seen_beside(hypothesis, n, tail)) is not None:
+        return Power(requests_needed=needed, seconds_needed=seconds, share_seen=share_seen)
+    if hypothesis.is_relative:
         return Power(requests_needed=needed, seconds_needed=seconds, ratio_seen=_ratio_seen(hypothesis, n, tail))
     bad_share = _bad_share(hypothesis)
     if bad_share is None or not 0 < bad_share < 1 or not n[0]:
@@ -182,17 +199,84 @@ def _share_with_power(n: int, refuted_from: int, bad_share: float) -> float | No
     return high
 
 
+def _share_seen_beside(hypothesis: Hypothesis, n: Sequence[int], tail: float) -> float | None:
+    """The smallest share of failures that refutes "availability >= r x control" four times in five, of a control
+    without any; None for other claims.
+
+    The interval's upper end is ``a + √((z·s)² + u²)``: a normal half-length of the group that the fault reaches, made
+    wider as for latencies, and ``u = -ln(tail) / n``, what a control without a failure may still have (MOVER).
+    """
+    if hypothesis.metric is not Metric.AVAILABILITY or hypothesis.op not in (Op.GE, Op.GT) or not all(n):
+        return None
+    normal = NormalDist()
+    z, z_power, unknown = normal.inv_cdf(1 - tail), normal.inv_cdf(POWER), -math.log(tail) / n[1]
+
+    def is_seen(bad: float) -> bool:
+        error = WIDER * math.sqrt(bad * (1 - bad) / n[0])
+        return (1 - bad) + math.hypot(z * error, unknown) + z_power * error < hypothesis.bound
+
+    low, high = max(0.0, 1 - hypothesis.bound), 1 - 1 / n[0]
+    if not is_seen(high):
+        return None
+    while high - low > 1e-4 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_seen(middle) else (middle, high)
+    return high
+
+
 def _ratio_seen(hypothesis: Hypothesis, n: Sequence[int], tail: float) -> float | None:
-    """The smallest true ratio of a latency to steady's that is refuted four times in five, as far as can be said."""
+    """The smallest true ratio of a latency (to steady's, or the control's) that is refuted four times in five.
+
+    None where nothing can be said.
+    """
     if hypothesis.op not in (Op.LE, Op.LT) or not all(n):
         return None
     normal = NormalDist()
+    z, z_power = normal.inv_cdf(1 - tail), normal.inv_cdf(POWER)
     if hypothesis.metric is Metric.LATENCY_QUANTILE:
         p = hypothesis.quantile or 0.5
-        of_one = SIGMA * math.sqrt(p * (1 - p)) / normal.pdf(normal.inv_cdf(p))
-    elif hypothesis.metric is Metric.LATENCY_MEAN:
-        of_one = SIGMA
-    else:
-        return None
-    error = WIDER * of_one * math.sqrt(sum(1 / one for one in n))
-    return hypothesis.bound * math.exp((normal.inv_cdf(1 - tail) + normal.inv_cdf(POWER)) * error)
+        low, high = _read_at(n[0], p, tail)[0], _read_at(n[1], p, tail)[1]
+        distance = math.hypot(normal.inv_cdf(p) - normal.inv_cdf(low), normal.inv_cdf(high) - normal.inv_cdf(p))
+        # What refutes is about the fault's own quantile over the other's upper end: these two are what varies.
+        error = math.hypot(_error_at(p, n[0]), _error_at(high, n[1]))
+        return hypothesis.bound * math.exp(SIGMA * (distance + z_power * error))
+    if hypothesis.metric is Metric.LATENCY_MEAN:
+        error = WIDER * SIGMA * math.sqrt(sum(1 / one for one in n))
+        return hypothesis.bound * math.exp((z + z_power) * error)
+    return None
+
+
+def _read_at(n: int, p: float, tail: float) -> tuple[float, float]:
+    """At which quantiles of the population the interval of the quantile *p* of *n* latencies is read, on average.
+
+    As the judge makes it: the wider of a normal interval of the share of longer ones and Clopper–Pearson's on the
+    effective number of requests, read as ranks, outwards. Few are longer, so the upper end of a small group's p99 is
+    its longest latency or nearly so. Where a rank lies on average in a normal sample: Blom (1958).
+    """
+    effective = max(1, round(n / (WIDER * OF_T) ** 2))
+    exact = _interval_of_share(round((1 - p) * effective), effective, tail)
+    half = NormalDist().inv_cdf(1 - tail) * OF_T * math.sqrt(p * (1 - p) / n)
+    least, most = min(exact[0], 1 - p - half), max(exact[1], 1 - p + half)
+    ranks = max(1, math.floor(n * (1 - most))), min(n, math.ceil(n * (1 - least)) + 1)
+    low, high = ((rank - 0.375) / (n + 0.25) for rank in ranks)
+    return min(low, p), max(high, p)
+
+
+def _error_at(p: float, n: int) -> float:
+    """The standard error of the quantile *p* of *n* standard normal values."""
+    normal = NormalDist()
+    return math.sqrt(p * (1 - p) / n) / normal.pdf(normal.inv_cdf(p))
+
+
+def _interval_of_share(k: int, n: int, tail: float) -> tuple[float, float]:
+    """Clopper–Pearson's interval of *k* of *n*, by bisection: without the quantiles of a beta distribution."""
+
+    def end(is_below: Callable[[float], bool]) -> float:
+        low, high = 1e-12, 1 - 1e-12
+        while high - low > 1e-6:
+            middle = (low + high) / 2
+            low, high = (middle, high) if is_below(middle) else (low, middle)
+        return low
+
+    least = 0.0 if k == 0 else end(lambda share: 1 - _below(k - 1, n, share) <= tail)
+    return least, 1.0 if k == n else end(lambda share: _below(k, n, share) > tail)

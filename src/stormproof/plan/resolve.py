@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stormproof.errors import InputError
 from stormproof.faults import catalogue
 from stormproof.plan.closing import check_dependencies
+from stormproof.plan.control import check_control
 from stormproof.plan.through_fis import through_fis
 from stormproof.spec.quantity import format_share
 
@@ -41,6 +42,7 @@ def resolve_faults(experiment: Experiment, environment: Environment) -> tuple[Re
             expected = "a fault that touches something"
             raise InputError(where=request.where, what=fault.fault_id, expected=expected, got="no targets")
     check_limits(experiment, resolved, environment)
+    check_control(experiment, resolved, environment)
     return tuple(through_fis(fault, experiment, environment) for fault in resolved)
 
 

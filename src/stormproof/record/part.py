@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 SCHEMA_KEY = b"stormproof.schema_version"
 
 
-def read_part(path: Path, expected: pa.Schema) -> pa.Table:
-    """The table at *path* with just the columns of *expected*.
+def read_part(path: Path, schema: pa.Schema | Callable[[pa.Schema], pa.Schema]) -> pa.Table:
+    """The table at *path* with just the columns of *schema*, which may depend on the part's own.
 
     A part that says a schema version must say ours and have exactly our columns. One that says none has passed
     through another tool (pandas drops the metadata): it is taken if its columns can be cast without loss; that it was
@@ -29,6 +30,7 @@ def read_part(path: Path, expected: pa.Schema) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunDirectoryError(where=str(path), what="", expected="a Parquet file", got=first_line) from error
+    expected = schema(table.schema) if callable(schema) else schema
     return _cast(path, table, expected) if check_schema(str(path), table.schema, expected) else table
 
 

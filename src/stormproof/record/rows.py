@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,6 +31,8 @@ BUFFER_ROWS = 8192
 # A locustfile that forgets `name=` makes an endpoint of every URL; beyond this the rest shares one text.
 TEXTS_MAX = 4096
 OTHER = "(other)"
+# Set in a row's number of a zone where the request was the control group's: numbers of texts stay below `TEXTS_MAX`.
+CONTROL_BIT = 0x8000
 ROWS_SUFFIX = ".rows"
 NAMES_SUFFIX = ".names.jsonl"
 
@@ -49,7 +52,14 @@ class RowWriter:
     already, and moves `used` on: that is half the price of a call of `append`. All else is for `append`.
     """
 
-    def __init__(self, folder: Path, worker: int, *, on_flush: Callable[[memoryview], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        worker: int,
+        *,
+        on_flush: Callable[[memoryview], None] | None = None,
+        has_control: bool = False,
+    ) -> None:
         stem = part_name(worker)
         self.path = folder / f"{stem}{ROWS_SUFFIX}"
         self._rows = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -58,7 +68,8 @@ class RowWriter:
         self.used = 0  # bytes of the buffer
         self.ids: dict[str, dict[str, int]] = {column: {} for column in TEXT_COLUMNS}
         self._on_flush = on_flush
-        self._write_name({"schema_version": SCHEMA_VERSION, "worker": worker, "row_bytes": ROW.size})
+        header = {"schema_version": SCHEMA_VERSION, "worker": worker, "row_bytes": ROW.size}
+        self._write_name({**header, "control": True} if has_control else header)
 
     def append(  # noqa: PLR0913, PLR0917  # one argument a column
         self,
@@ -71,10 +82,13 @@ class RowWriter:
         endpoint: str,
         zone: str,
         error: str,
+        in_control: bool = False,
     ) -> None:
-        """Add one sample. Raises OSError when the disk is full."""
+        """Add one sample; *in_control* only by a writer that `has_control`. Raises OSError when the disk is full."""
         texts = (endpoint, zone, error)
         numbers = [self.number_of(column, text) for column, text in zip(TEXT_COLUMNS, texts, strict=True)]
+        if in_control:
+            numbers[1] |= CONTROL_BIT
         if self.used == len(self.buffer):
             self.flush()
         ROW.pack_into(self.buffer, self.used, scheduled_at, sent_at, latency_ms, service_ms, status, ok, *numbers)
@@ -119,8 +133,17 @@ class RowWriter:
         _write_all(self._names, memoryview(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)))
 
 
-def read_names(path: Path) -> tuple[int, dict[str, list[str]]]:
-    """The worker number and the texts by column and number. Raises `RunDirectoryError` for a foreign file."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the rows of one worker mean."""
+
+    worker: int
+    texts: dict[str, list[str]]  # by column and number
+    has_control: bool  # whether rows say if they are the control group's
+
+
+def read_names(path: Path) -> Names:
+    """The file of names at *path*. Raises `RunDirectoryError` for a foreign one."""
     lines = read_lines(path)
     header = lines[0] if lines else {}
     if header.get("schema_version") != SCHEMA_VERSION or header.get("row_bytes") != ROW.size:
@@ -133,7 +156,7 @@ def read_names(path: Path) -> tuple[int, dict[str, list[str]]]:
     texts: dict[str, list[str]] = {column: [] for column in TEXT_COLUMNS}
     for line in lines[1:]:
         texts[line["column"]].append(line["text"])
-    return int(header["worker"]), texts
+    return Names(worker=int(header["worker"]), texts=texts, has_control=bool(header.get("control", False)))
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

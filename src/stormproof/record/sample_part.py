@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from stormproof.errors import InputError, RunDirectoryError
 from stormproof.record.part import check_schema
 from stormproof.record.rows import ROW, ROWS_SUFFIX
-from stormproof.record.samples import raw_batches, samples_schema
+from stormproof.record.samples import CONTROL, names_beside, raw_batches, schema_like
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +54,14 @@ class SamplePart:
     def is_raw(self) -> bool:
         """Whether these are the raw rows of a worker that never became Parquet."""
         return self.path.endswith(ROWS_SUFFIX)
+
+    @property
+    def has_control(self) -> bool:
+        """Whether its rows say who is in a control group."""
+        if self.is_raw:
+            return names_beside(Path(self.path)).has_control
+        with self._open() as file:
+            return CONTROL in file.schema_arrow.names
 
     def rows(self) -> int:
         """How many rows it has."""
@@ -97,7 +105,7 @@ class SamplePart:
         """The types to cast to; None where the part has them already, or may have its own."""
         import pyarrow as pa
 
-        expected = samples_schema()
+        expected = schema_like(schema)
         if not self.is_ours or not check_schema(self.path, schema, expected):
             return None
         return pa.schema([expected.field(name) for name in columns])

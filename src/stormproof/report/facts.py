@@ -131,6 +131,7 @@ def _tables(folder: RunDirectory, verdict: Verdict) -> tuple[SampleTables | None
     """What the samples hold, and why that is not known when it should be."""
     if not folder.samples.is_dir():
         return None, ""
+    from stormproof.analysis.population import exposed
     from stormproof.record.sample_part import fit_in_memory, parts_of
     from stormproof.record.samples import read_samples
     from stormproof.report.chart_budget import budgets_of
@@ -141,7 +142,7 @@ def _tables(folder: RunDirectory, verdict: Verdict) -> tuple[SampleTables | None
         parts = parts_of(folder)
         if not fit_in_memory(parts):
             return count_tables(parts, windows, budgets_of(verdict.findings, {**windows, **verdict.steps})), ""
-        samples = read_samples(folder)
+        samples = exposed(read_samples(folder))
     except InputError as error:
         # without the path, which differs from machine to machine: a report is the same wherever it is made
         got = (error.got or "nothing").replace(f"{folder.path}{os.sep}", "")

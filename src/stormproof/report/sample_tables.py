@@ -176,16 +176,21 @@ class CountedTables:
 
 
 def count_tables(parts: Sequence[SamplePart], windows: Windows, budgets: Sequence[Budget]) -> CountedTables:
-    """The tables of *parts*, read twice: what they hold, and where in the order of time the worst stand."""
+    """The tables of *parts*, read twice: what they hold, and where in the order of time the worst stand.
+
+    Like those of rows they are about the requests that the fault may reach.
+    """
     from stormproof.analysis.budget import budget_fold
     from stormproof.analysis.fold import fold_here
     from stormproof.analysis.grid import grid_fold
+    from stormproof.analysis.population import over_exposed
     from stormproof.analysis.table_counts import RankFold, TableFold
 
     tables, squares = TableFold(windows=windows, worst_in=windows.get("fault")), grid_fold(windows)
     wanted = list(dict.fromkeys(budgets))
     folds: list[Fold] = [tables, *map(budget_fold, wanted), *([squares] if squares is not None else [])]
-    counts, *sums = fold_here(parts, folds)
+    over = over_exposed(fold_here) if any(one.has_control for one in parts) else fold_here
+    counts, *sums = over(parts, folds)
     totals = [total for (total,) in sums]
     worst = () if counts.worst is None else tuple(float(at) for at in counts.worst["scheduled_at"])
     (numbers,) = fold_here(parts, [RankFold(instants=worst)]) if worst else ((),)

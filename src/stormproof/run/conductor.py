@@ -138,6 +138,7 @@ class Conductor:
                 # the schedule must outlast anything the faults may take to be felt and undone
                 duration_s_max=load.warmup_s + timeline.total_s + self.experiment.limits.duration_s,
                 seed=self.plan.seed,
+                control=self.experiment.control_header,
                 listener=self.load_workers,
             ),
             self.run,
@@ -166,8 +167,16 @@ class Conductor:
             timeout_s=load.timeout_s,
             delivered_share_min=load.delivered_share_min,
             warmup_s=load.warmup_s,
+            **self._control(),
         )
         self._enter("warmup", at=at, planned_s=load.warmup_s)
+
+    def _control(self) -> dict[str, Any]:
+        """What the event of the load's start says of a control group by header."""
+        control, route = self.experiment.control_header, self.environment.control_route
+        if control is None or route is None:
+            return {}
+        return {"control": {"header": control.header, "share": control.share, "zone": route.zone}}
 
     def _watch(self, interrupts: Interrupts) -> None:
         """Let the run happen until it is over or something ends it."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from stormproof.spec.fields import GuardrailsFields, LoadWorkersFields
+from stormproof.spec.fields import GuardrailsFields, Header, LoadWorkersFields
 from stormproof.spec.quantity import Duration
 
 _ARN = r"^arn:aws[a-z-]*:"
@@ -228,6 +228,13 @@ class ParametersFields(_Section):
     )
 
 
+class ControlRouteFields(_Section):
+    """A rule of the balancer's owner: `<header>: yes` goes to one zone only, `<header>: no` to all others."""
+
+    header: Header = Field(description="What specs name in `control.header`; such a rule must be in force.")
+    zone: _Word = Field(description="The zone that answers the marked requests, and no others that carry the header.")
+
+
 class AwsEnvironmentFields(_Section):
     """An environment file of kind `aws`."""
 
@@ -272,5 +279,8 @@ class AwsEnvironmentFields(_Section):
         description="Roles whose calls may be denied. They carry the tags, and trust whoever runs experiments.",
     )
     parameters: ParametersFields = Field(default_factory=ParametersFields)
+    control: ControlRouteFields | None = Field(
+        default=None, description="How its balancer tells a control group from the others. Left out: it can't."
+    )
     load_workers: LoadWorkersFields | None = Field(default=None, description="Load from other machines.")
     guardrails: GuardrailsFields = Field(default_factory=GuardrailsFields)

@@ -20,6 +20,7 @@ from stormproof.model.cloud import (
     Parameters,
     Sli,
 )
+from stormproof.model.control import ControlRoute
 from stormproof.spec.aws_dependencies import check_dependencies, dependency_from, sidecar_from
 from stormproof.spec.document import Document, Location, dotted
 
@@ -96,6 +97,7 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         ledger=LedgerBucket(bucket=fields.ledger.bucket, prefix=fields.ledger.prefix.strip("/"))
         if fields.ledger
         else None,
+        control_route=ControlRoute(header=fields.control.header, zone=fields.control.zone) if fields.control else None,
         where=document.file,
     )
 
@@ -119,6 +121,9 @@ def _check(fields: AwsEnvironmentFields, document: Document) -> None:
         raise _wrong(document, ("instances", "address"), expected, "none")
     if fields.az_loss.by == "fis" and fields.fis is None:
         raise _wrong(document, ("az_loss", "by"), "a section `fis`, with the role that FIS takes", "fis without one")
+    if fields.control and fields.control.zone not in fields.zones:
+        expected = f"a zone of this file: {', '.join(fields.zones)}"
+        raise _wrong(document, ("control", "zone"), expected, f"`{fields.control.zone}`")
     _check_zones(fields, document)
     check_dependencies(fields, document)
     _check_names(fields, document)

@@ -25,6 +25,7 @@ _Whole = Annotated[int, Field(strict=True)]
 _Account = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{12}$")]
 _Clock = Annotated[str, StringConstraints(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 _Step = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Header = Annotated[str, StringConstraints(strict=True, pattern=r"^x-[a-z0-9][a-z0-9-]{0,60}$")]
 _Zone = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
 
 
@@ -97,7 +98,15 @@ class StepFields(_Section):
 class ControlFields(_Section):
     """Whom the fault is not to reach: what claims `x control` compare with."""
 
-    zone: _Word = Field(description="The requests that this zone answers: what `x control` in a claim compares with.")
+    zone: _Word | None = Field(
+        default=None, description="The requests that this zone answers: what `x control` in a claim compares with."
+    )
+    header: Header | None = Field(
+        default=None, description="Instead: the requests that this header marks, as the environment routes it."
+    )
+    share: Share | None = Field(
+        default=None, ge=0.01, le=0.5, description="With `header`: of the arrivals, how many are marked."
+    )
 
 
 class LimitsFields(_Section):

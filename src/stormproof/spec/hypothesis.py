@@ -83,18 +83,29 @@ class _Token:
     quoted: bool = False
 
 
-def parse_hypothesis(text: str, *, where: str = "", steps: Sequence[str] = (), control: str | None = None) -> Claim:
+def parse_hypothesis(
+    text: str,
+    *,
+    where: str = "",
+    steps: Sequence[str] = (),
+    control: str | None = None,
+    control_header: str | None = None,
+) -> Claim:
     """The claim that *text* makes; *where* is its `file:line`, *steps* what `during` may name beside the phases.
 
-    *control* is the zone that `x control` compares with; None where there is none.
+    `x control` compares with the zone *control*, or with what *control_header* marks; both None: there is no control.
 
     Raises `HypothesisError`.
     """
     parser = Cursor(text, where)
-    return parse_reading(parser, steps) if parser.peek() in STARTS else _parse_metric(parser, steps, control)
+    if parser.peek() in STARTS:
+        return parse_reading(parser, steps)
+    return _parse_metric(parser, steps, control, control_header)
 
 
-def _parse_metric(parser: Cursor, steps: Sequence[str], control: str | None = None) -> Hypothesis:
+def _parse_metric(
+    parser: Cursor, steps: Sequence[str], control: str | None = None, control_header: str | None = None
+) -> Hypothesis:
     form, quantile = parser.metric(FORMS, beside=STARTS)
     endpoint = parser.qualifier("of", form.endpoint, form, lambda: parser.name("an endpoint"))
     zone = parser.qualifier("in", form.zone, form, parser.zone)
@@ -108,7 +119,7 @@ def _parse_metric(parser: Cursor, steps: Sequence[str], control: str | None = No
     parser.end()
     relative = beside == STEADY
     if beside == CONTROL:
-        _check_control(parser, start, form, zone, control)
+        _check_control(parser, start, form, zone, control, control_header)
     step = phase if phase in steps else None
     when = None if form.metric in WHOLE_RUN else Phase(phase) if phase and step is None else Phase.FAULT
     if relative and when is Phase.STEADY:
@@ -126,17 +137,24 @@ def _parse_metric(parser: Cursor, steps: Sequence[str], control: str | None = No
         step=step,
         relative_to_steady=relative,
         control_zone=control if beside == CONTROL else None,
+        control_header=control_header if beside == CONTROL else None,
         where=parser.where,
     )
 
 
-def _check_control(parser: Cursor, start: int, form: Form, zone: str | None, control: str | None) -> None:
+def _check_control(  # what the claim says, and what the spec does
+    parser: Cursor, start: int, form: Form, zone: str | None, control: str | None, header: str | None
+) -> None:
     """Refuse a comparison with the control group that means nothing."""
-    if control is None:
-        parser.fail(start, "a bound, or `x steady`", "`x control`", hint="a spec names its control: {zone: c}")
+    if control is None and header is None:
+        hint = "a spec names its control: {zone: c}, or {header: x-control, share: 20%}"
+        parser.fail(start, "a bound, or `x steady`", "`x control`", hint=hint)
     if form.metric not in OF_CONTROL:
         parser.fail(start, "`x control` with availability, error rate or a latency", f"`{form.name}`")
-    if zone is None or zone == control:
+    if header is not None and zone is not None:
+        hint = f"for example: {form.name.replace('NN', '99')} during fault <= 1.5x control"
+        parser.fail(start, "no zone: the header says who is in the control", f"`in zone {zone}`", hint=hint)
+    if header is None and (zone is None or zone == control):
         got = "no zone" if zone is None else f"zone {zone}, which is the control"
         hint = f"for example: {form.name.replace('NN', '99')} in zone a during fault <= 1.5x control"
         parser.fail(start, "`in zone <z>`, the group that the fault is to reach", got, hint=hint)

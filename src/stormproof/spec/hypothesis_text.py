@@ -38,7 +38,7 @@ def format_hypothesis(hypothesis: Claim) -> str:
     if hypothesis.phase is not None:
         parts.append(f"during {hypothesis.window}")
     bound = format_bound(hypothesis.bound, hypothesis.unit)
-    parts += [hypothesis.op, bound if hypothesis.control_zone is None else bound.replace(STEADY, CONTROL)]
+    parts += [hypothesis.op, bound.replace(STEADY, CONTROL) if hypothesis.is_beside_control else bound]
     return " ".join(parts)
 
 

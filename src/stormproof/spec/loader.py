@@ -27,7 +27,8 @@ from stormproof.model.experiment import (
     Step,
     Timeline,
 )
-from stormproof.model.hypothesis import Claim, ClaimStopCondition, Hypothesis, Phase, ReadingHypothesis
+from stormproof.model.hypothesis import Claim, ClaimStopCondition, Phase, ReadingHypothesis
+from stormproof.spec.control import check_control, control_from
 from stormproof.spec.document import Document, Location, dotted, read_document
 from stormproof.spec.fields import ELSEWHERE, FAULT_MIN_S, ExperimentFields, FaultSpanFields
 from stormproof.spec.hypothesis import parse_hypothesis, parse_stop_condition
@@ -109,7 +110,7 @@ def experiment_from(
     _check_reliability(fields.reliability, document)
     steps = _steps(fields, document, catalogue)
     span = fields.timeline.fault
-    control = fields.control.zone if fields.control else None
+    control, control_header = control_from(fields.control, document)
     experiment = Experiment(
         slug=slug_of(Path(document.file)),
         title=fields.title.strip(),
@@ -132,6 +133,7 @@ def experiment_from(
                 where=document.where(("hypotheses", index)),
                 steps=tuple(step.name for step in steps),
                 control=control,
+                control_header=control_header.header if control_header else None,
             )
             for index, text in enumerate(fields.hypotheses)
         ),
@@ -148,13 +150,14 @@ def experiment_from(
         reliability=tuple(fields.reliability),
         tags=tuple(fields.tags),
         control_zone=control,
+        control_header=control_header,
         path=document.file,
         schema_version=fields.schema_version,
     )
     experiment = replace(experiment, hypotheses=_whose_clients(experiment, document))
     _check_together(experiment, document)
     _check_early_end(experiment, document)
-    _check_control(experiment, document)
+    check_control(experiment, document)
     return experiment
 
 
@@ -382,20 +385,6 @@ def _check_early_end(experiment: Experiment, document: Document) -> None:
         raise _wrong(document, at_least, expected, format_duration(timeline.fault_min_s))
     if timeline.until_decided and not any(one.depends_on_fault for one in experiment.hypotheses):
         raise _wrong(document, until, "a claim that depends on the fault", "none: there is nothing to decide")
-
-
-def _check_control(experiment: Experiment, document: Document) -> None:
-    """A control group that a fault is aimed at, or that nothing is compared with, is a slip."""
-    control = experiment.control_zone
-    if control is None:
-        return
-    aimed = [fault.kind for fault in experiment.faults if fault.arguments.get("zone") == control]
-    if aimed:
-        raise _wrong(
-            document, ("control", "zone"), "a zone that no fault is aimed at", f"`{control}`, hit by {aimed[0]}"
-        )
-    if not any(isinstance(one, Hypothesis) and one.control_zone for one in experiment.hypotheses):
-        raise _wrong(document, ("control",), "a claim with `x control`", "none: nothing is compared with it")
 
 
 def _last_offset_s(experiment: Experiment) -> float:

@@ -54,17 +54,26 @@ def experiment_schema(catalogue: Mapping[str, type[BaseModel]]) -> dict[str, Any
         *(form.example for form in FORMS),
         *(form.example for form in READING_FORMS),
     ]
-    load = definitions["LoadFields"]
-    load["oneOf"] = [{"required": ["arrivals"]}, {"required": ["users"]}]
-    for optional in (
-        "arrivals",
-        "users",
-    ):  # absent, not null: YAML's `users:` with nothing after it is a slip
-        field = load["properties"][optional]
-        present = next(option for option in field.pop("anyOf") if option.get("type") != "null")
-        load["properties"][optional] = {**present, **field}
+    _either(definitions["LoadFields"], ["arrivals"], ["users"])
+    _either(definitions["ControlFields"], ["zone"], ["header", "share"])
     _drop_defaults(definitions)
     return {"$schema": DIALECT, **schema, "title": "Stormproof experiment"}
+
+
+def _either(section: dict[str, Any], *ways: list[str]) -> None:
+    """One of *ways* to fill a section, none of another's keys with it."""
+    section["oneOf"] = [
+        {
+            "required": way,
+            "not": {"anyOf": [{"required": [key]} for other in ways if other is not way for key in other]},
+        }
+        for way in ways
+    ]
+    for optional in (key for way in ways for key in way):
+        # absent, not null: YAML's `users:` with nothing after it is a slip
+        field = section["properties"][optional]
+        present = next(option for option in field.pop("anyOf") if option.get("type") != "null")
+        section["properties"][optional] = {**present, **field}
 
 
 def _say_steps(arguments: dict[str, Any], kinds: list[dict[str, Any]]) -> None:

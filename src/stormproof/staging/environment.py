@@ -76,6 +76,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         aws=aws,
         zones=with_keys(instances, file),
         cloud=cloud,
+        control_route=file.control_route,
         **called(file),
         topology_digest=_digest(cloud, {zone: len(own) for zone, own in instances.items()}),
     )

@@ -13,23 +13,26 @@ import orjson
 from stormproof.analysis.cause import gather_parts, gather_rows
 from stormproof.analysis.fold import FoldOver, fold_here
 from stormproof.analysis.measure import measure
+from stormproof.analysis.population import exposed, over_exposed
 from stormproof.errors import RunDirectoryError
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import Check, Confirmation, Finding, Outcome, Verdict
 from stormproof.record.arrivals import arrival_batches
-from stormproof.record.atomic import read_lines
 from stormproof.record.layout import RunDirectory
+from stormproof.record.readings import read_readings
 from stormproof.record.sample_part import SamplePart, fit_in_memory, parts_of
 from stormproof.record.samples import read_samples
 from stormproof.spec.loader import load_experiment
-from stormproof.verdict import validity
+from stormproof.verdict import control, validity
 from stormproof.verdict.calls import COLUMNS, summarise_calls
 from stormproof.verdict.cause import Gather, with_causes
 from stormproof.verdict.chaos_journal import judge_journal, read_journal
+from stormproof.verdict.control import control_checks
 from stormproof.verdict.generator import CLOCKS, KEPT_UP, back_pressure
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
+from stormproof.verdict.own_delay import doubted
 from stormproof.verdict.reading import CONFIDENCE_MIN
 from stormproof.verdict.seeing import Told, from_parts, from_rows
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
@@ -131,19 +134,27 @@ def _require_keys(about: Mapping[str, Any], *, where: str) -> None:
 
 def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_over: FoldOver | None) -> _Judgement:
     experiment = load_experiment(run.spec, variables={}, check_files=False)
-    readings = read_lines(run.readings)
+    readings = read_readings(run.readings)
     events, torn = read_story(run.events)
-    told = Told(events=events, steps=experiment.step_fault_ids, readings=readings, hypotheses=experiment.hypotheses)
+    told = Told(
+        events=events,
+        steps=experiment.step_fault_ids,
+        readings=readings,
+        hypotheses=experiment.hypotheses,
+        has_control=experiment.control_header is not None,
+    )
     gather: Gather
     # Another process may have another working directory.
     there = parts_of(RunDirectory(run.path.resolve()) if fold_over else run) if parts is None else parts
     if parts is None and fold_over is None and fit_in_memory(there):
         samples = read_samples(run)
         timeline, seen, recorded = from_rows(samples, told)
-        gather = partial(gather_rows, samples)
+        gather = partial(gather_rows, exposed(samples))
     else:
-        timeline, seen, recorded = from_parts(there, told, fold_over or fold_here)
-        gather = partial(gather_parts, there, fold_over=fold_over or fold_here)
+        over = fold_over or fold_here
+        timeline, seen, recorded = from_parts(there, told, over)
+        of_claims = over_exposed(over) if told.has_control else over
+        gather = partial(gather_parts, there, fold_over=of_claims, rank_over=over)
     whole = whole_check(events, torn, timeline)
     measured_by = partial(measure, at_any_time=experiment.may_end_early)
     judged = tuple(
@@ -158,6 +169,7 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     gathered = any(run.arrivals.glob("*.parquet"))
     arrivals = summarise_calls(arrival_batches(run, COLUMNS), timeline) if gathered else None
     findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
+    findings, own = doubted(timeline, experiment.hypotheses, findings)
     evidence = RunEvidence(
         timeline=timeline,
         recorded=recorded,
@@ -167,7 +179,15 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
         faults_expected=bool(experiment.faults),
         kinds_expected=[kind for fault in experiment.faults for kind in fault.kinds],
     )
-    checks = (*checks_of(evidence), *paced, *([whole] if whole else []), *_data_check(findings, timeline))
+    controlled = control_checks(timeline, recorded, seen, experiment.hypotheses)
+    checks = (
+        *checks_of(evidence),
+        *controlled,
+        *paced,
+        *own,
+        *([whole] if whole else []),
+        *_data_check(findings, timeline),
+    )
     judgement = conclude(experiment.hypotheses, findings, checks, timeline)
     caused = with_causes(judgement.findings, experiment.hypotheses, seen.windows, gather)
     return replace(judgement, findings=caused)
@@ -217,6 +237,8 @@ def _rests_on(hypothesis: Claim, check: str) -> bool:
     """Whether *hypothesis* means nothing when *check* failed."""
     if check in {validity.DELIVERED, validity.RECORDED, validity.OURS, KEPT_UP, CLOCKS, WHOLE}:
         return True
+    if check in control.CHECKS:
+        return isinstance(hypothesis, Hypothesis) and hypothesis.control_header is not None
     if check == validity.SEEING:
         return isinstance(hypothesis, Hypothesis) and hypothesis.metric is Metric.TIME_TO_DETECT
     if check == validity.SAW:

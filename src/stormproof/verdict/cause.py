@@ -51,7 +51,7 @@ def what_is_bad(claim: Hypothesis, finding: Finding) -> Bad | None:
     if claim.metric not in _OF_LATENCY:
         return None
     slow_ms = claim.bound
-    if claim.relative_to_steady:
+    if claim.is_relative:  # beside a control, too: what it takes in steady is what the group is used to
         if finding.steady is None:
             return None
         slow_ms = claim.bound * finding.steady

@@ -72,6 +72,7 @@ def what_would_decide(
         return f"not even {FACTOR_MAX} times as many requests would decide"
     n = math.ceil(estimate.n * factor)
     each = " of each phase" if hypothesis.relative_to_steady else " of each zone" if hypothesis.control_zone else ""
+    each = " of each group" if hypothesis.control_header else each
     seconds = f", {math.ceil(n / rate_per_s)} s{each} at {rate_per_s:.3g}/s" if rate_per_s > 0 else ""
     return f"about {n} requests{seconds}, would decide if it stays like this"
 

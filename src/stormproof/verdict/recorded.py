@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stormproof.analysis.fold import SumFold
+from stormproof.record.samples import CONTROL
+from stormproof.verdict.control import count_groups
 from stormproof.verdict.effect import count_effect
 from stormproof.verdict.integrity import impossible_rows, rows_per_second
 from stormproof.verdict.sighting import Counts, Evidence
@@ -40,6 +42,7 @@ class Recorded:
     succeeded: Counter[str] = field(default_factory=Counter)  # a phase
     late: Counter[str] = field(default_factory=Counter)  # sent late, in the whole seconds of a phase
     effects: dict[str, Counts] = field(default_factory=dict)  # by fault_id
+    groups: Counts = field(default_factory=Counter)  # of a run with a control group by header: `control.count_groups`
 
     def __add__(self, other: Recorded) -> Recorded:
         """What both have counted. Counters are added key by key; none of them is ever negative."""
@@ -51,6 +54,7 @@ class Recorded:
             requests=self.requests + other.requests,
             succeeded=self.succeeded + other.succeeded,
             late=self.late + other.late,
+            groups=self.groups + other.groups,
             effects={one: self.effects.get(one, Counter()) + other.effects.get(one, Counter()) for one in fault_ids},
         )
 
@@ -79,9 +83,11 @@ def count_recorded(samples: pd.DataFrame, timeline: Timeline) -> Recorded:
         succeeded=succeeded,
         late=late,
         effects=effects,
+        groups=count_groups(samples, timeline.windows),
     )
 
 
-def recorded_fold(timeline: Timeline) -> SumFold:
-    """`count_recorded` over parts."""
-    return SumFold(count=partial(count_recorded, timeline=timeline), columns=COLUMNS, zero=Recorded())
+def recorded_fold(timeline: Timeline, *, has_control: bool = False) -> SumFold:
+    """`count_recorded` over parts; *has_control*, where their rows say who is in a control group."""
+    columns = COLUMNS | {CONTROL} if has_control else COLUMNS
+    return SumFold(count=partial(count_recorded, timeline=timeline), columns=columns, zero=Recorded())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stormproof.analysis.fold import FoldOver, Part
 from stormproof.analysis.measure import Observations
+from stormproof.analysis.population import PopulationFold, observed
 from stormproof.analysis.stream import claims_fold, observations
 from stormproof.analysis.tally import ExtentFold
 from stormproof.model.hypothesis import Claim, Hypothesis
@@ -28,6 +29,7 @@ class Told:
     steps: Mapping[str, Sequence[str]]
     readings: Sequence[Mapping[str, Any]]
     hypotheses: Sequence[Claim]
+    has_control: bool = False  # whether samples say who is in a control group
 
     def timeline(self, last_scheduled_s: float | None) -> Timeline:
         """The run as its events tell it."""
@@ -47,7 +49,7 @@ def from_rows(samples: pd.DataFrame, told: Told) -> tuple[Timeline, Observations
     last = float(samples["scheduled_at"].max()) if len(samples) else None
     timeline = told.timeline(last)
     windows = {**timeline.windows, **timeline.steps}
-    seen = Observations(samples=samples, windows=windows, **told.beside(timeline))
+    seen = observed(samples, windows, **told.beside(timeline))
     return timeline, seen, count_recorded(samples, timeline)
 
 
@@ -58,6 +60,13 @@ def from_parts(parts: Sequence[Part], told: Told, fold_over: FoldOver) -> tuple[
         (extent,) = fold_over(parts, [ExtentFold()])
         timeline = told.timeline(extent.last_s if math.isfinite(extent.last_s) else None)
     windows = {**timeline.windows, **timeline.steps}
-    claims = claims_fold(windows, [one for one in told.hypotheses if isinstance(one, Hypothesis)])
-    tallies, (recorded,) = fold_over(parts, [claims, recorded_fold(timeline)])
-    return timeline, observations(claims, tallies, windows, **told.beside(timeline)), recorded
+    asked = [one for one in told.hypotheses if isinstance(one, Hypothesis)]
+    claims, known = claims_fold(windows, asked), told.beside(timeline)
+    if not told.has_control:
+        tallies, (recorded,) = fold_over(parts, [claims, recorded_fold(timeline)])
+        return timeline, observations(claims, tallies, windows, **known), recorded
+    beside = claims_fold(windows, [one for one in asked if one.control_header is not None])
+    folds = [PopulationFold(fold=claims, control=False), PopulationFold(fold=beside, control=True)]
+    tallies, of_control, (recorded,) = fold_over(parts, [*folds, recorded_fold(timeline, has_control=True)])
+    control = observations(beside, of_control, windows)
+    return timeline, observations(claims, tallies, windows, control=control, **known), recorded

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from stormproof.analysis.estimate import ALPHA_SIDE, Estimate
 from stormproof.analysis.measure import Observations, measure
+from stormproof.analysis.population import observed
 from stormproof.model.hypothesis import NO_SAMPLING, Claim, ClaimStopCondition, Hypothesis, Metric, Op, Phase, StopWhen
 from stormproof.model.verdict import Outcome
-from stormproof.record.atomic import read_lines
+from stormproof.record.readings import read_readings
 from stormproof.record.samples import read_samples
 from stormproof.verdict.decision import decide
 from stormproof.verdict.integrity import read_story
@@ -44,10 +45,10 @@ def so_far(run: RunDirectory, *, until_s: float) -> Observations:
     fault = timeline.windows.get(Phase.FAULT.value)
     steady = {name: window for name, window in timeline.windows.items() if name == Phase.STEADY.value}
     lasting = {} if fault is None or fault[0] >= until_s else {Phase.FAULT.value: (fault[0], until_s)}
-    return Observations(
-        samples=read_samples(run),
-        windows={**steady, **lasting},
-        readings=read_lines(run.readings),
+    return observed(
+        read_samples(run),
+        {**steady, **lasting},
+        readings=read_readings(run.readings),
         lost_zone=lost_zone(timeline),
         onset_slack_s=timeline.onset_slack_s,
     )

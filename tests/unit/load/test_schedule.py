@@ -115,3 +115,17 @@ def test_user_shares_add_up(total: int, workers: int) -> None:
 
     assert sum(shares) == total
     assert max(shares) - min(shares) <= 1
+
+
+def test_a_control_group_is_drawn_apart() -> None:
+    """A share of the arrivals is marked, whatever else is drawn: instants and tasks stay, and so do others' marks."""
+    ask = {"process": ArrivalProcess.POISSON, "rate_per_s": 200.0, "duration_s": 60.0, "weights": [3, 1], "seed": 7}
+    plain, fifth = make_schedule(**ask), make_schedule(**ask, control_share=0.2)
+    dealt = [make_schedule(**ask, control_share=0.2, worker=worker, workers=3) for worker in range(3)]
+    marked = [choice >= 2 for choice in fifth.choices]
+
+    assert fifth.due_s == plain.due_s
+    assert [choice % 2 for choice in fifth.choices] == list(plain.choices)
+    assert sum(marked) / len(marked) == pytest.approx(0.2, abs=0.02)  # five standard errors
+    assert [list(one.choices) for one in dealt] == [list(fifth.choices)[worker::3] for worker in range(3)]
+    assert sum(plain.choices[i] for i, one in enumerate(marked) if one) / sum(marked) == pytest.approx(0.25, abs=0.05)

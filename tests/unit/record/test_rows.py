@@ -44,10 +44,10 @@ def test_a_name_is_on_file_before_its_first_row(tmp_path: Path) -> None:
     append(writer, endpoint="/a")
     append(writer, endpoint="/b", error="timeout")
 
-    worker, texts = read_names(tmp_path / "part-004.names.jsonl")
+    names = read_names(tmp_path / "part-004.names.jsonl")
 
-    assert worker == 4
-    assert texts == {"endpoint": ["/a", "/b"], "zone": ["a"], "error": ["", "timeout"]}
+    assert (names.worker, names.has_control) == (4, False)
+    assert names.texts == {"endpoint": ["/a", "/b"], "zone": ["a"], "error": ["", "timeout"]}
     writer.close()
 
 
@@ -57,7 +57,7 @@ def test_endless_names_share_one(tmp_path: Path) -> None:
         for number in range(TEXTS_MAX + 50):
             append(writer, endpoint=f"/{number}")
 
-    _, texts = read_names(tmp_path / "part-000.names.jsonl")
+    texts = read_names(tmp_path / "part-000.names.jsonl").texts
     assert len(texts["endpoint"]) == TEXTS_MAX + 1
     assert texts["endpoint"][-1] == OTHER
 

@@ -13,6 +13,7 @@ import pytest
 from stormproof.errors import RunDirectoryError
 from stormproof.record.layout import RunDirectory
 from stormproof.record.rows import ROW, RowWriter
+from stormproof.record.sample_part import parts_of
 from stormproof.record.samples import convert_rows, read_samples, samples_schema
 
 
@@ -171,4 +172,32 @@ def test_a_broken_file_is_refused(run: RunDirectory) -> None:
     (run.samples / "part-000.parquet").write_bytes(b"PAR1 nothing")
 
     with pytest.raises(RunDirectoryError, match=r"part-000\.parquet"):
+        read_samples(run)
+
+
+def test_rows_of_a_control_group_come_back_as_such(run: RunDirectory) -> None:
+    """Raw, as Parquet and as a part of many they say the same, in a column that other runs do not have."""
+    with RowWriter(run.samples, 0, has_control=True) as writer:
+        for number in range(6):
+            writer.append(1000.0 + number, 1000.1, 1.0, 1.0, 200, True, "/", "abc"[number % 3], "", number % 3 == 2)
+    raw = read_samples(run)
+    (part,) = parts_of(run)
+    raw_part = (part.has_control, [one.as_py() for batch in part.batches(["control"]) for one in batch["control"]])
+    convert_rows(run.samples)
+    (part,) = parts_of(run)
+    in_parts = (part.has_control, [one.as_py() for batch in part.batches(["control"]) for one in batch["control"]])
+
+    expected = [False, False, True] * 2
+    assert raw["zone"].tolist() == ["a", "b", "c"] * 2
+    assert raw["control"].tolist() == read_samples(run)["control"].tolist() == expected
+    assert raw_part == in_parts == (True, expected)
+
+
+def test_parts_of_which_some_know_no_control_are_refused(run: RunDirectory) -> None:
+    """Who of them was in the group, nobody could say."""
+    write(run, 0, 3)
+    with RowWriter(run.samples, 1, has_control=True) as writer:
+        writer.append(1000.0, 1000.1, 1.0, 1.0, 200, True, "/", "c", "", True)
+
+    with pytest.raises(RunDirectoryError, match="control: expected the column in every part"):
         read_samples(run)
