@@ -14,7 +14,8 @@
     │  ├─ LabError                      the lab did not come up, go down, or stay whole
     │  └─ OutstandingUndoError          a fault of an earlier run is still to be undone
     ├─ FaultError                   70  a fault could not be injected, or not be undone
-    │  └─ IdentityError                 the thing at the address is not the thing in the plan
+    │  ├─ IdentityError                 the thing at the address is not the thing in the plan
+    │  └─ FaultEndedError               somebody else ended it while it was injected
     └─ LoadError                    70  the load generator did not start or died
 
 Exit codes 0 to 4 belong to verdicts; no error uses them.
@@ -116,6 +117,10 @@ class FaultError(StormproofError):
 
 class IdentityError(FaultError):
     """The thing at the address is not the thing in the plan; nothing was touched."""
+
+
+class FaultEndedError(FaultError):
+    """Whoever injects it for us ended it before it was in force: AWS FIS, on an alarm. That is no failure of ours."""
 
 
 class LoadError(StormproofError):

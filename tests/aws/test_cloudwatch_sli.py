@@ -14,11 +14,14 @@ from stormproof.errors import HypothesisError
 from stormproof.faults.aws import DUMMY_CREDENTIALS
 from stormproof.model.hypothesis import ReadingHypothesis
 from stormproof.plan.closing import check_dependencies
+from stormproof.record.atomic import append_line
 from stormproof.spec.hypothesis import parse_hypothesis
 from stormproof.spec.loader import load_experiment
+from stormproof.verdict.assess import assess
 from stormproof.verdict.judge_reading import reading_finding
 from support.command import ROOT
 from support.emulated_aws import ROLE, Estate
+from support.synthetic import SyntheticRun
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("unhurried")]
 
@@ -85,6 +88,30 @@ def test_a_gap_is_not_zero(estate: Estate, tmp_path: Path) -> None:
     value = read_slis(_run(tmp_path, estate.url, {**SLI, "metric": "half"}), wait_s=0)
 
     assert _finding("sli of errors during fault <= 100", value)[0] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("points", "outcome", "failed"),
+    [({}, "invalid", ["data for every claim"]), ({STEADY + 180: 4}, "inconclusive", [])],
+    ids=["the metric is missing", "one period of two is"],
+)
+def test_a_run_whose_metric_is_missing_is_invalid(
+    estate: Estate, tmp_path: Path, points: dict[float, float], outcome: str, failed: list[str]
+) -> None:
+    """The claim is inconclusive; without any data nothing was tested, however well the other claims went."""
+    metric = f"metric-{len(points)}"
+    if points:
+        _put(estate, metric, points)
+    reading = read_slis(_run(tmp_path, estate.url, {**SLI, "metric": metric}), wait_s=0)
+    claims = ["sli of errors during fault <= 5", "availability during fault >= 99%"]
+    run = SyntheticRun(hypotheses=claims).write(tmp_path / "run")
+    append_line(run.readings, {"probe": "cloudwatch_sli", "wall_s": 1.0, "mono_s": 1.0, "reading": reading})
+
+    verdict = assess(run)
+
+    assert str(verdict.outcome) == outcome
+    assert [str(one.outcome) for one in verdict.findings] == ["inconclusive", "held"]
+    assert [check.name for check in verdict.checks if not check.ok] == failed
 
 
 @pytest.mark.parametrize(

@@ -14,19 +14,18 @@ from typing import Any
 
 import pytest
 
-from stormproof.errors import FaultError, SpecError
-from stormproof.faults import activity, catalogue, fis_outage
-from stormproof.faults.ledger import Ledger
+from stormproof.errors import FaultEndedError, FaultError, SpecError
+from stormproof.faults import catalogue, fis_experiment, fis_outage
 from stormproof.model.plan import ResolvedFault
 from stormproof.plan.fis import compile_fis
 from stormproof.plan.resolve import resolve_faults
 from stormproof.spec.environment_file import load_environment
 from stormproof.spec.loader import load_experiment
 from stormproof.staging.environment import discover
-from support.aws_fault import inject
+from support.aws_fault import Rehearsal, compare, inject, undo
 from support.command import ROOT, stormproof
 from support.emulated_aws import ACCOUNT, READY, Estate, Recorder, environment_file, recorder, state_of
-from support.fis_double import FisDouble
+from support.fis_double import HALTED, FisDouble
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
@@ -39,7 +38,7 @@ FIS = {
 @pytest.fixture
 def wire(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """A recorder in front of the shared estate: what these tests do to it, they bring back."""
-    monkeypatch.setattr(fis_outage, "POLL_FIRST_S", 0.01)
+    monkeypatch.setattr(fis_experiment, "POLL_FIRST_S", 0.01)
     with recorder(estate.url) as running:
         yield running
 
@@ -57,10 +56,6 @@ def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
     assert cloud is not None
     experiment = load_experiment(ROOT / "experiments/az-loss", catalogue=catalogue.argument_models())
     return resolve_faults(experiment, discover("staging", cloud))[0]
-
-
-def _undo(run: Path) -> dict[str, Any]:
-    return activity.undo_outstanding(Ledger(run / "ledger.jsonl"), events_path=None, who="test")[0]
 
 
 def test_it_is_previewed_started_stopped_and_leaves_nothing(
@@ -91,28 +86,33 @@ def test_it_is_previewed_started_stopped_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "says", "told"),
     [
-        ({"finds_nothing": True}, "failed: Target resolution returned empty set"),
-        ({"finds_nothing": True, "says_completed": True}, r"completed: .*resolved nothing for .*zone-instances"),
-        ({"fails": "The stop condition alarm is in ALARM."}, "is failed: The stop condition alarm"),
+        ({"finds_nothing": True}, "failed: Target resolution returned empty set", "fault.failed"),
+        (
+            {"finds_nothing": True, "says_completed": True},
+            r"completed: .*resolved nothing for .*zone-instances",
+            "fault.failed",
+        ),
+        ({"fails": "Action stop-instances failed."}, "is failed: Action stop-instances failed", "fault.failed"),
+        ({"halted": True}, f"is stopped: {HALTED}", "fault.ended"),
     ],
 )
 def test_what_fis_did_not_do_is_not_taken_for_done(
-    estate: Estate, wire: Recorder, fis: FisDouble, tmp_path: Path, wrong: dict[str, Any], says: str
+    estate: Estate, wire: Recorder, fis: FisDouble, tmp_path: Path, wrong: dict[str, Any], says: str, told: str
 ) -> None:
-    """`completed` with no target, or failed: the fault failed, so the run is invalid; the template is taken away."""
+    """`completed` with no target, or failed: the fault failed. Stopped by an alarm: it was ended. Nothing is left."""
     before = state_of(estate)
     fault = _fault(estate, tmp_path / "env", wire.url)
     for name, value in wrong.items():
         setattr(fis, name, value)
 
-    with pytest.raises(FaultError, match=says):
+    with pytest.raises(FaultEndedError if told == "fault.ended" else FaultError, match=says):
         inject(fault, tmp_path / "run")
 
     events = [json.loads(line) for line in (tmp_path / "run/events.jsonl").read_text().splitlines()]
-    assert events[-1]["event"] == "fault.failed"
-    assert _undo(tmp_path / "run")["undone"]
+    assert events[-1]["event"] == told
+    assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
     assert fis.templates == {}
     assert state_of(estate) == before
 
@@ -121,7 +121,7 @@ def test_what_was_tagged_since_the_plan_stops_it(
     scratch: Estate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """FIS would hit one more: it is never started for good, and nothing was stopped."""
-    monkeypatch.setattr(fis_outage, "POLL_FIRST_S", 0.01)
+    monkeypatch.setattr(fis_experiment, "POLL_FIRST_S", 0.01)
     with recorder(scratch.url) as wire:
         wire.instead = fis = FisDouble(scratch)
         fault = _fault(scratch, tmp_path / "env", wire.url)
@@ -130,12 +130,34 @@ def test_what_was_tagged_since_the_plan_stops_it(
         scratch.client("ec2").create_tags(Resources=[late], Tags=tags)
         before = state_of(scratch)
 
-        with pytest.raises(FaultError, match=f"FIS would stop .*{late}.*planned are"):
+        with pytest.raises(FaultError, match=f"FIS would hit .*{late}.* as zone-instances, planned are"):
             inject(fault, tmp_path / "run")
 
         assert fis.states() == ["completed"]
         assert state_of(scratch) == before
-        assert _undo(tmp_path / "run")["undone"]
+        assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+
+
+def test_wherever_it_is_cut_off_nothing_is_left(
+    estate: Estate, wire: Recorder, fis: FisDouble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before and after each change, and at each of the undo: no experiment runs on, no template, no stopped machine."""
+    monkeypatch.setattr(fis_outage.FisOutage, "gap_s", 0.05)
+
+    def state() -> dict[str, Any]:
+        states = state_of(estate)["instances"]
+        named = {
+            f"{zone}{at}": states[one] for zone, own in estate.instances.items() for at, one in enumerate(own, start=1)
+        }
+        running = [one for one in fis.states() if one not in fis_experiment.OVER]
+        return {**named, "experiments that run": running, "templates": sorted(fis.templates)}
+
+    fault = _fault(estate, tmp_path / "env", wire.url)
+    # AWS wants the first two of whoever calls; FIS starts the machines again by itself.
+    spare = ("iam:PassRole", "fis:TagResource", "ec2:StopInstances", "ec2:StartInstances")
+    rows = Rehearsal(fault=fault, wire=wire, state=state, folder=tmp_path, spare=spare).run()
+
+    compare("fis-az-loss", rows)
 
 
 def test_the_same_template_is_compiled_whoever_injects(estate: Estate, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_credentials_that_expire_under_the_fault(lab: RunningLab, letters: Mailb
     runs = tmp_path / "runs"
     with (
         recorder(str(lab.environment.aws.endpoint_url)) as wire,
-        lab_account(lab, tmp_path / "staging.yaml", notify={"topic": letters.topic}, url=wire.url) as file,
+        lab_account(lab, tmp_path / "staging.yaml", notify={"topic": letters.topic}, endpoint=wire.url) as file,
     ):
         arguments = ("run", ROOT / "experiments/az-loss", "--env", file, "--out", runs, "--json", STEADY, FAULT, LOAD)
         with started(*arguments, "--set=timeline.recovery=3s", **_variables(tmp_path)) as process:

@@ -57,7 +57,10 @@ def _complaints(request: dict[str, Any]) -> str:
     return str(ParamValidator().validate(request, model.input_shape).generate_report())
 
 
-@pytest.mark.parametrize("slug", ["az-loss", "az-network-loss"])
+COMPILED = ("az-loss", "az-network-loss", "az-slow", "capacity-denied")
+
+
+@pytest.mark.parametrize("slug", COMPILED)
 def test_what_fis_has_compiles_to_its_golden_request(slug: str) -> None:
     """A complete request by botocore's model, as JSON and as CloudFormation."""
     request = _request(slug)
@@ -78,10 +81,11 @@ def test_botocores_model_would_complain() -> None:
     assert "stopCondition" in _complaints({**_request("az-loss"), "stopCondition": []})
 
 
-def test_every_target_is_used_and_every_used_one_is_there() -> None:
+@pytest.mark.parametrize("slug", COMPILED)
+def test_every_target_is_used_and_every_used_one_is_there(slug: str) -> None:
     """FIS refuses both; and no resource is found by anything less than the environment's tags, or by its name."""
-    request = _request("az-loss")
-    used = {target for action in request["actions"].values() for target in action["targets"].values()}
+    request = _request(slug)
+    used = {target for action in request["actions"].values() for target in action.get("targets", {}).values()}
 
     assert used == set(request["targets"])
     tags = make_aws_environment().cloud.tags  # type: ignore[union-attr]
@@ -91,13 +95,39 @@ def test_every_target_is_used_and_every_used_one_is_there() -> None:
 
 def test_the_cloudformation_template_is_one() -> None:
     """By AWS's own schema of the resource (it comes with cfn-lint, as moto's dependency), which finds what is wrong."""
-    properties = cloudformation(_request("az-loss"))["Resources"]["ExperimentTemplate"]["Properties"]
     validator = jsonschema.Draft7Validator(_resource_schema("AWS::FIS::ExperimentTemplate"))
+    for slug in reversed(COMPILED):
+        properties = cloudformation(_request(slug))["Resources"]["ExperimentTemplate"]["Properties"]
+        assert [error.message for error in validator.iter_errors(properties)] == [], slug
 
-    assert [error.message for error in validator.iter_errors(properties)] == []
     del properties["RoleArn"]
     properties["Targets"]["zone-instances"]["resourceTags"] = {}
     assert len(list(validator.iter_errors(properties))) == 2
+
+
+def test_a_composites_parts_wait_and_end_together() -> None:
+    """`at: 1s` is a minute, as FIS waits no shorter; what began before it lasts that minute longer."""
+    actions = _request("capacity-denied")["actions"]
+
+    waits = {name: one for name, one in actions.items() if one["actionId"] == "aws:fis:wait"}
+    assert {name: one["parameters"] for name, one in waits.items()} == {"step-2-wait": {"duration": "PT1M"}}
+    assert actions["step-1-pause-launches"]["parameters"]["duration"] == "PT2M"
+    assert actions["step-2-stop-instances"]["parameters"]["startInstancesAfterDuration"] == "PT1M"
+    after = {name: one["startAfter"] for name, one in actions.items() if "startAfter" in one}
+    assert set(after) == {name for name in actions if name.startswith("step-2-")} - set(waits)
+    assert all(one == ["step-2-wait"] for one in after.values())
+
+
+def test_a_slow_zone_says_what_systems_manager_wants() -> None:
+    """Every parameter is one of the document's, as text; FIS's time and the document's are the same."""
+    action = _request("az-slow")["actions"]["slow-network"]["parameters"]
+    document = json.loads(action["documentParameters"])
+
+    assert action["documentArn"] == "arn:aws:ssm:eu-central-1::document/AWSFIS-Run-Network-Latency-Sources"
+    assert document["DelayMilliseconds"] == "500"
+    assert document["Sources"] == "eu-central-1a,eu-central-1b,eu-central-1c"
+    assert (action["duration"], document["DurationSeconds"]) == ("PT1M", "60")
+    assert all(isinstance(value, str) for value in document.values())
 
 
 def _resource_schema(kind: str) -> dict[str, Any]:
@@ -125,7 +155,7 @@ def test_what_fis_lacks_is_refused_by_name(slug: str) -> None:
 
 def test_every_fault_is_translated_or_refused() -> None:
     """A new kind has to be one or the other."""
-    assert set(catalogue.KINDS) - set(LACKING) == {"az-loss"}
+    assert set(catalogue.KINDS) - set(LACKING) == {"az-loss", "capacity-denied", "composite"}
     assert set(LACKING) < set(catalogue.KINDS)
 
 

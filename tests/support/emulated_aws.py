@@ -265,11 +265,12 @@ class Call:
     service: str  # as in the credential scope of its signature: "elasticloadbalancing"
     operation: str
     user_agent: str
+    harmless: bool = False  # a canary's: a change by its name only
 
     @property
     def changes(self) -> bool:
         """Whether its name is not that of a read."""
-        return not self.operation.startswith(READS)
+        return not self.harmless and not self.operation.startswith(READS)
 
 
 @dataclass(slots=True)
@@ -291,6 +292,7 @@ class Recorder:
     url: str = ""
     calls: list[Call] = field(default_factory=list)
     cut: Cut | None = None
+    harmless: Callable[[Call], bool] = lambda _: False
     refuse: Callable[[Call], tuple[int, str] | None] = lambda _: None  # a status and an error code of our own
     # What somebody else than the emulator answers to a method, a path and a body: a status and a JSON document.
     instead: Callable[[str, str, bytes], tuple[int, Any] | None] = lambda *_: None
@@ -337,6 +339,7 @@ class _Recording(http.server.BaseHTTPRequestHandler):
     def _record(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         call = Call(self._service(), self._operation(body), self.headers.get("User-Agent", ""))
+        call.harmless = self.memory.harmless(call)
         self.memory.calls.append(call)
         changed = len(self.memory.changes)
         cut = self.memory.cut
@@ -345,7 +348,9 @@ class _Recording(http.server.BaseHTTPRequestHandler):
         elif refusal := self.memory.refuse(call):
             self._answer(*_error(*refusal))
         elif instead := self.memory.instead(self.command, self.path, body):
-            self._answer(instead[0], {"Content-Type": "application/json"}, json.dumps(instead[1]).encode())
+            lost = cut is not None and changed == cut.at and call.changes
+            told = (instead[0], {"Content-Type": "application/json"}, json.dumps(instead[1]).encode())
+            self._answer(*(_error(403, "ExpiredToken") if lost else told))
         elif cut and changed == cut.at and call.changes:
             self._forward(body)
             self._answer(*_error(403, "ExpiredToken"))

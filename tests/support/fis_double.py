@@ -1,7 +1,8 @@
 """AWS FIS as its documentation describes it, for what moto's cannot do: it resolves targets, and it acts.
 
-It stands in a `Recorder`, finds targets by their tags in the emulator behind it, stops and starts instances there, and
-goes through the states of an experiment, one a look. Every answer is held against botocore's model of FIS.
+It stands in a `Recorder`, finds targets by their tags in the emulator behind it, and goes through the states of an
+experiment, one a look. Every answer is held against botocore's model of FIS. What it does to the targets is each
+action's own: instances are stopped and started there; what else there is to an action comes in by `acts`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,27 @@ from __future__ import annotations
 import json
 import re
 import urllib.parse
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import botocore.session
 from botocore.validate import ParamValidator
 
-from support.emulated_aws import ACCOUNT, REGION, Estate
+from support.emulated_aws import ACCOUNT, REGION
+
+HALTED = "Experiment halted by stop condition."  # as FIS says it
+# What begins (True) or ends (False) one action, as the template has it, on the ARNs of its target.
+Act = Callable[[Mapping[str, Any], list[str], bool], None]
+
+
+class HasClients(Protocol):
+    """An emulated account, or a lab: what its clients are asked."""
+
+    def client(self, service: str) -> Any:
+        """A client that goes past every recorder."""
+        ...
+
 
 ROUTES = (  # method, path, operation; FIS's paths are no other service's here
     ("POST", r"/experimentTemplates", "CreateExperimentTemplate"),
@@ -33,7 +48,8 @@ ROUTES = (  # method, path, operation; FIS's paths are no other service's here
 class FisDouble:
     """Its templates and experiments, and what it is asked to get wrong."""
 
-    estate: Estate
+    estate: HasClients
+    acts: Mapping[str, Act] = field(default_factory=dict)  # action id → what it does, beside `aws:ec2:stop-instances`
     templates: dict[str, dict[str, Any]] = field(default_factory=dict)
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     resolved: dict[str, dict[str, list[str]]] = field(default_factory=dict)
@@ -41,6 +57,7 @@ class FisDouble:
     finds_nothing: bool = False
     says_completed: bool = False  # where targets are empty, in place of failing
     fails: str = ""  # the reason of an experiment that starts for good
+    halted: bool = False  # an alarm stops the next that starts for good
 
     def __call__(self, method: str, path: str, body: bytes) -> tuple[int, Any] | None:
         """The answer to a call of FIS; None for one of another service."""
@@ -105,9 +122,21 @@ class FisDouble:
 
     def _StopExperiment(self, _: dict[str, Any], name: str) -> dict[str, Any]:  # noqa: N802
         experiment = self.experiments[name]
-        experiment["state"] = {"status": "stopping", "reason": "Stopping Experiment."}
-        self._power(name, on=True)
+        if experiment["state"]["status"] in ("pending", "initiating", "running"):
+            self._end(experiment, "stopping", "Stopping Experiment.")
         return {"experiment": experiment}
+
+    def halt(self) -> None:
+        """An alarm fires: what runs is stopped, and undone by FIS itself."""
+        for one in self.experiments.values():
+            if one["state"]["status"] == "running":
+                self._end(one, "stopped", HALTED)
+
+    def _end(self, experiment: dict[str, Any], status: str, reason: str) -> None:
+        begun = experiment["state"]["status"] == "running"
+        experiment["state"] = {"status": status, "reason": reason}
+        if begun:
+            self._do(experiment, begin=False)
 
     def _advance(self, experiment: dict[str, Any]) -> None:
         """One state further."""
@@ -128,9 +157,11 @@ class FisDouble:
                 experiment["state"] = {"status": "completed", "reason": "Experiment completed."}
             elif self.fails:
                 experiment["state"] = {"status": "failed", "reason": self.fails}
+            elif self.halted:
+                experiment["state"] = {"status": "stopped", "reason": HALTED}
             else:
                 experiment["state"] = {"status": "running"}
-                self._power(name, on=False)
+                self._do(experiment, begin=True)
 
     def _find(self, target: dict[str, Any]) -> list[str]:
         """ARNs by tags and filters, as the emulator has them."""
@@ -138,24 +169,70 @@ class FisDouble:
             return []
         if "resourceArns" in target:
             return list(target["resourceArns"])
-        tags = [{"Name": f"tag:{key}", "Values": [value]} for key, value in target["resourceTags"].items()]
-        where = {one["path"]: one["values"] for one in target.get("filters", ())}
-        if target["resourceType"] != "aws:ec2:instance":
-            return [f"arn:aws:{target['resourceType'].split(':')[1]}:{REGION}:{ACCOUNT}:of-these-tags"]
-        tags += [
+        return list(getattr(self, f"_{_FOUND_BY[target['resourceType']]}")(target))
+
+    def _instances(self, target: Mapping[str, Any]) -> list[str]:
+        where = {one["path"]: one["values"] for one in target["filters"]}
+        filters = [
+            *_tags(target),
             {"Name": "availability-zone", "Values": where["Placement.AvailabilityZone"]},
             {"Name": "instance-state-name", "Values": where["State.Name"]},
         ]
-        rows = self.estate.client("ec2").describe_instances(Filters=tags)["Reservations"]
+        rows = self.estate.client("ec2").describe_instances(Filters=filters)["Reservations"]
+        return [_arn("ec2", f"instance/{one['InstanceId']}") for row in rows for one in row["Instances"]]
+
+    def _subnets(self, target: Mapping[str, Any]) -> list[str]:
+        zone = {"Name": "availability-zone", "Values": [target["parameters"]["availabilityZoneIdentifier"]]}
+        rows = self.estate.client("ec2").describe_subnets(Filters=[*_tags(target), zone])["Subnets"]
+        return [_arn("ec2", f"subnet/{one['SubnetId']}") for one in rows]
+
+    def _groups(self, target: Mapping[str, Any]) -> list[str]:
+        rows = self.estate.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+        return [one["AutoScalingGroupARN"] for one in rows if _carries(target, one["Tags"])]
+
+    def _clusters(self, target: Mapping[str, Any]) -> list[str]:
+        rds, zone = self.estate.client("rds"), target["parameters"]["writerAvailabilityZoneIdentifiers"]
+        zones = {
+            one["DBInstanceIdentifier"]: one["AvailabilityZone"] for one in rds.describe_db_instances()["DBInstances"]
+        }
         return [
-            f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{one['InstanceId']}" for row in rows for one in row["Instances"]
+            one["DBClusterArn"]
+            for one in rds.describe_db_clusters()["DBClusters"]
+            if _carries(target, one["TagList"])
+            and any(
+                row["IsClusterWriter"] and zones[row["DBInstanceIdentifier"]] == zone for row in one["DBClusterMembers"]
+            )
         ]
 
-    def _power(self, name: str, *, on: bool) -> None:
-        ids = [arn.rpartition("/")[2] for arns in self.resolved[name].values() for arn in arns if ":instance/" in arn]
-        if ids:
-            ec2 = self.estate.client("ec2")
-            (ec2.start_instances if on else ec2.stop_instances)(InstanceIds=ids)
+    def _do(self, experiment: Mapping[str, Any], *, begin: bool) -> None:
+        """Each action of its template; what the double does not know how to do, it does not do."""
+        for action in self.templates[experiment["experimentTemplateId"]]["actions"].values():
+            arns = [arn for name in action["targets"].values() for arn in self.resolved[experiment["id"]][name]]
+            if action["actionId"] == "aws:ec2:stop-instances":
+                ec2, ids = self.estate.client("ec2"), [one.rpartition("/")[2] for one in arns]
+                (ec2.stop_instances if begin else ec2.start_instances)(InstanceIds=ids)
+            elif act := self.acts.get(action["actionId"]):
+                act(action, arns, begin)
+
+
+_FOUND_BY = {
+    "aws:ec2:instance": "instances",
+    "aws:ec2:subnet": "subnets",
+    "aws:ec2:autoscaling-group": "groups",
+    "aws:rds:cluster": "clusters",
+}
+
+
+def _tags(target: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in target["resourceTags"].items()]
+
+
+def _carries(target: Mapping[str, Any], rows: list[dict[str, Any]]) -> bool:
+    return target["resourceTags"].items() <= {one["Key"]: one["Value"] for one in rows}.items()
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 
 def _check(operation: str, answer: dict[str, Any]) -> None:

@@ -18,10 +18,10 @@ READY = [{"Key": "chaos-ready", "Value": "true"}]
 
 
 @contextmanager
-def lab_account(lab: RunningLab, path: Path, *, url: str | None = None, **changes: Any) -> Iterator[Path]:
+def lab_account(lab: RunningLab, path: Path, *, endpoint: str | None = None, **changes: Any) -> Iterator[Path]:
     """*path*, written: subnets and target group are made ready, instances say where they are; taken back after.
 
-    *url*: something in front of the control plane.
+    The control plane is called at *endpoint*, of a recorder in front of it, say.
     """
     ec2, elbv2 = lab.client("ec2"), lab.client("elbv2")
     zones = {row["ZoneName"][-1]: row for row in ec2.describe_availability_zones()["AvailabilityZones"]}
@@ -41,7 +41,7 @@ def lab_account(lab: RunningLab, path: Path, *, url: str | None = None, **change
             "account": account,
             "region": lab.environment.aws.region,
             "role": f"arn:aws:iam::{account}:role/stormproof-staging",
-            "endpoint": url or lab.environment.aws.endpoint_url,
+            "endpoint": endpoint or lab.environment.aws.endpoint_url,
         },
         "url": lab.environment.base_url,
         "tags": {"chaos-ready": "true"},

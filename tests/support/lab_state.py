@@ -109,7 +109,8 @@ def _release(lab: RunningLab) -> dict[str, Any]:
 def _fis(lab: RunningLab) -> list[str]:
     """Experiments that are not over, and templates."""
     fis = lab.client("fis")
-    running = [row["id"] for row in fis.list_experiments()["experiments"] if row["state"]["status"] != "stopped"]
+    rows = fis.list_experiments()["experiments"]
+    running = [row["id"] for row in rows if row["state"]["status"] not in ("stopped", "completed")]
     return sorted([*running, *(row["id"] for row in fis.list_experiment_templates()["experimentTemplates"])])
 
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stormproof.errors import FaultError, IdentityError
+from stormproof.errors import FaultEndedError, FaultError, IdentityError
+from stormproof.faults import lasting
 from stormproof.faults.aws import is_loopback
 from stormproof.faults.aws_errors import reason_of
 from stormproof.faults.dead_man import DeadMan, HasInverse
@@ -73,19 +74,23 @@ def inject(
     except BaseException as error:
         watch.stop(join_s=0)
         if isinstance(error, Exception):  # an interruption is the conductor's to tell: the act did not fail
-            _tell_failed(log, fault_id, kind, reason_of(error))
+            what = events.FAULT_ENDED if isinstance(error, FaultEndedError) else events.FAULT_FAILED
+            _tell_failed(log, fault_id, kind, reason_of(error), what=what)
         raise
     ledger.note(fault_id, "acted")
     if mirror is not None:
         mirror.note(run_of(configuration), fault_id, "acted")  # what it cannot be told is outstanding there already
     events.record_event(log, events.FAULT_INJECTED, who="player", fault_id=fault_id, kind=kind, at=time.time())
-    return _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
+    found = _await_felt(watch, log, fault, fault_id=fault_id, kind=kind, at=at)
+    if found["felt"]:
+        lasting.watch(fault, log, fault_id=fault_id, kind=kind)
+    return found
 
 
-def _tell_failed(log: Path, fault_id: str, kind: str, reason: str) -> None:
+def _tell_failed(log: Path, fault_id: str, kind: str, reason: str, *, what: str = events.FAULT_FAILED) -> None:
     """The event of a fault that failed; a disk that has no room for it must not hide why it did."""
     with contextlib.suppress(OSError):
-        events.record_event(log, events.FAULT_FAILED, who="player", fault_id=fault_id, kind=kind, reason=reason)
+        events.record_event(log, what, who="player", fault_id=fault_id, kind=kind, reason=reason)
 
 
 def _arm(fault: Fault, prior: Mapping[str, Any], *, fault_id: str, configuration: Mapping[str, Any]) -> None:
@@ -180,6 +185,7 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
 
     if mirror is not None and (holder := mirror.claim(run, entry.fault_id)):
         return {"fault_id": entry.fault_id, "kind": entry.kind, "undone": False, "reason": holder}
+    lasting.leave(entry.fault_id)
     result("undoing")
     say(events.FAULT_UNDOING, at=time.time())
     try:

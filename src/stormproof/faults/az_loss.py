@@ -7,7 +7,8 @@ an answer waits between nothing and about twice the *latency*, evenly; *latency*
 dependency meanwhile may wait twice. It is not a slow network: packets are neither delayed nor lost, connections are
 accepted at once, and what a process does by itself stands still as well.
 
-In AWS the loss has parts, and the environment's file says which (`az_outage`).
+In AWS the loss has parts, and the environment's file says which (`az_outage`). There *slow* is a slow network, which
+AWS FIS makes: each instance of the zone sends everything later by *latency* (`fis_slow`).
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from stormproof.faults.az_outage import MODE as OUTAGE
 from stormproof.faults.az_outage import AzOutage, outage_target
 from stormproof.faults.az_slow import LATENCY_MAX_S, LATENCY_MIN_S, AzSlow
 from stormproof.faults.binding import activities, resolved
+from stormproof.faults.fis_experiment import unwritten
 from stormproof.faults.fis_outage import MODE as FIS
 from stormproof.faults.fis_outage import FisOutage
+from stormproof.faults.fis_slow import MODE as FIS_SLOW
+from stormproof.faults.fis_slow import FisSlow
 from stormproof.faults.instances import LEASE_S, Lease, lab_configuration, look_for_silence
 from stormproof.faults.protocol import Look
 from stormproof.model.cloud import AZ_LOSS_PARTS
@@ -71,7 +75,7 @@ class Arguments(BaseModel):
     mode: Literal["power", "network", "slow"] = Field(
         default="power",
         description="power: the instances are stopped; network: a network ACL denies everything, connections hang; "
-        "slow: everything answers, but late",
+        "slow: everything answers, but late (in AWS through FIS)",
     )
     latency: Duration = Field(
         default=LATENCY_S,
@@ -131,12 +135,7 @@ def _resolve_in_aws(
     arguments: Arguments, instances: tuple[Instance, ...], environment: Environment, *, fault_id: str, where: str
 ) -> ResolvedFault:
     if arguments.mode == "slow":
-        raise InputError(
-            where=where,
-            what=f"faults: {KIND}.mode",
-            expected="power or network: in AWS the processes of an instance are out of reach",
-            got="slow",
-        )
+        return _resolve_slow_in_aws(arguments, instances, environment, fault_id=fault_id, where=where)
     only = AZ_LOSS_PARTS if arguments.mode == "power" else ("scaling", "network")
     target = outage_target(arguments.zone, instances, environment, only=only, where=where)
     fault = bind(target, environment.aws.configuration)
@@ -150,6 +149,41 @@ def _resolve_in_aws(
         what=fault.what,
         undo=f"backwards: {', '.join(reversed(target['losses']))}; each as it was before",
         effect=fault.effect,
+    )
+
+
+def _resolve_slow_in_aws(
+    arguments: Arguments, instances: tuple[Instance, ...], environment: Environment, *, fault_id: str, where: str
+) -> ResolvedFault:
+    """Without its `request`, which is written by the plan: it knows for how long."""
+    cloud = environment.cloud
+    assert cloud is not None, "the caller knows that it is in AWS"
+    urls = [one.url for one in instances if one.url.startswith("http://")]
+    if cloud.fis is None or len(urls) != len(instances):
+        raise InputError(
+            where=where,
+            what=f"faults: {KIND}.mode",
+            expected=f"slow where {environment.name!r} has a section `fis`, which does it, and instances that can be"
+            " called by HTTP, to see it",
+            got="no `fis`" if cloud.fis is None else "instances.address none, or https",
+        )
+    target = {
+        "zone": arguments.zone,
+        "mode": FIS_SLOW,
+        "instance_ids": [one.id for one in instances],
+        "urls": urls,
+        "latency_s": arguments.latency,
+        "request": unwritten(cloud.fis.role_arn),
+        "expected": {},
+    }
+    return resolved(
+        bind,
+        fault_id=fault_id,
+        kind=KIND,
+        target=target,
+        configuration=environment.aws.configuration,
+        targets=[one.id for one in instances],
+        undo="stop the FIS experiment, delete its template, and see the instances answer at once",
     )
 
 
@@ -195,13 +229,15 @@ class AzLoss:
         instance_power.start_again(prior["states"], self.configuration, kind=KIND)
 
 
-_Bound = AzLoss | AzNetworkLoss | AzSlow | AzOutage | FisOutage
+_Bound = AzLoss | AzNetworkLoss | AzSlow | AzOutage | FisOutage | FisSlow
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> _Bound:
     """The fault from the data in a plan or a ledger."""
     if target.get("mode") == FIS:
         return FisOutage(configuration=configuration, **target)
+    if target.get("mode") == FIS_SLOW:
+        return FisSlow(configuration=configuration, **target)
     if target.get("mode") == OUTAGE:
         return AzOutage(configuration=configuration, **target)
     if target.get("mode") == "slow":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import activity, catalogue
+from stormproof.faults.api_call import ApiCall, CallsAws
 from stormproof.faults.binding import activities
 from stormproof.faults.hold import hold
 from stormproof.faults.protocol import Fault, Look, Seen
@@ -32,7 +33,7 @@ KIND = COMPOSITE
 SUMMARY = "Several faults, in order and with offsets, in force together."
 CONFIRMED_BY = "every step by its own confirmation; felt only when all are"
 UNDONE_BY = "every step by its own undo, last broken first"
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "aws")
 EXAMPLE: dict[str, Any] = {
     "steps": [
         {"at": "0s", "az-loss": {"zone": "a"}},
@@ -86,6 +87,11 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         _resolve_step(step, environment, fault_id=_id(fault_id, number, step.kind), where=where)
         for number, step in enumerate(arguments.steps, start=1)
     )
+    return composed(fault_id, parts)
+
+
+def composed(fault_id: str, parts: Sequence[ResolvedFault]) -> ResolvedFault:
+    """*parts* as one; each has its id and its `at_s` already."""
     target = {"parts": [{"kind": part.kind, "at_s": part.at_s, "target": dict(part.target)} for part in parts]}
     return ResolvedFault(
         fault_id=fault_id,
@@ -94,10 +100,10 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         target=target,
         configuration=_merged(parts),
         targets=tuple(sorted({name for part in parts for name in part.targets})),
-        what="; then ".join(f"after {part.at_s:g} s {part.what}" if part.at_s else part.what for part in parts),
+        what=_told((part.at_s, part.what) for part in parts),
         undo="; then ".join(part.undo for part in reversed(parts)),
         effect={},
-        parts=parts,
+        parts=tuple(parts),
     )
 
 
@@ -121,6 +127,10 @@ def _resolve_step(step: Step, environment: Environment, *, fault_id: str, where:
         what = f"faults: {KIND}: {step.kind}.{'.'.join(map(str, first['loc']))}"
         raise InputError(where=where, what=what, expected=first["msg"], got=repr(first["input"])[:80]) from error
     return dataclasses.replace(resolved, at_s=step.at)
+
+
+def _told(steps: Iterable[tuple[float, str]]) -> str:
+    return "; then ".join(f"after {at_s:g} s {what}" if at_s else what for at_s, what in steps)
 
 
 def _merged(parts: Sequence[ResolvedFault]) -> dict[str, Any]:
@@ -149,7 +159,7 @@ class Composite:
     @property
     def what(self) -> str:
         """In words."""
-        return "; then ".join(fault.what for fault in self._faults())
+        return _told((part["at_s"], fault.what) for part, fault in zip(self.parts, self._faults(), strict=True))
 
     @property
     def look_writes(self) -> str:
@@ -160,6 +170,11 @@ class Composite:
     def effect(self) -> dict[str, Any]:
         """None of its own: each part has one."""
         return {}
+
+    @property
+    def api_calls(self) -> tuple[ApiCall, ...]:
+        """Each part's own."""
+        return tuple(call for fault in self._faults() if isinstance(fault, CallsAws) for call in fault.api_calls)
 
     def identify(self) -> None:
         """Each part's own."""

@@ -80,3 +80,12 @@ class SlowToGo(Protocol):
     """What a fault says in addition when its undo is not seen at once: machines start, balancers look again."""
 
     gone_within_s: ClassVar[float]  # from the end of the undo; longer, and it is still there
+
+
+@runtime_checkable
+class MayEnd(Protocol):
+    """What a fault says in addition when somebody else can end it: AWS FIS, on an alarm or when its time is over."""
+
+    def ended(self) -> str | None:
+        """Why it is not in force any more; None while it is, or where nobody knows. Reads, once."""
+        ...

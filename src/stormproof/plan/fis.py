@@ -27,16 +27,16 @@ DURATION_MIN_S, DURATION_MAX_S = 60, 12 * 3600
 
 def check_fis_has(experiment: Experiment) -> None:
     """`InputError` that names each fault of *experiment* which FIS does not have, and why. Needs no environment."""
-    lacking = [(fault, LACKING[fault.kind]) for fault in experiment.faults if fault.kind in LACKING]
+    lacking = [(fault, kind) for fault in experiment.faults for kind in fault.kinds if kind in LACKING]
     if lacking:
-        kinds = list(dict.fromkeys(fault.kind for fault, _ in lacking))
-        reasons = list(dict.fromkeys(f"{fault.kind}: {reason}" for fault, reason in lacking))
+        kinds = list(dict.fromkeys(kind for _, kind in lacking))
+        reasons = [f"{kind}: {LACKING[kind]}" for kind in kinds]
         raise InputError(
             where=lacking[0][0].where,
             what="faults",
             expected="faults that AWS FIS has",
             got=f"{', '.join(kinds)}, which it lacks. " + "; ".join(reasons),
-            hint="stormproof run injects them itself; FIS has az-loss",
+            hint="stormproof run injects them itself; FIS has az-loss and capacity-denied",
         )
     if experiment.steps:
         got = "steps, which compiled for FIS would all be one experiment"
@@ -63,11 +63,14 @@ def compile_fis(
 
 
 def request_for(
-    experiment: Experiment, fault: ResolvedFault, environment: Environment, *, duration_s: float
-) -> dict[str, Any]:
-    """The request for *fault* alone, for *duration_s* at the most, without a token: who sends it makes one."""
-    broken = break_with_fis(fault, environment, duration=duration_text(duration_s))
-    return _request(experiment, broken, environment)
+    experiment: Experiment, fault: ResolvedFault, environment: Environment, *, duration_s: float, is_denied: bool
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The request for *fault* alone, for *duration_s* at the most, without a token; and target → ARNs of the plan.
+
+    *is_denied*: see `break_with_fis`.
+    """
+    broken = break_with_fis(fault, environment, duration=duration_text(duration_s), is_denied=is_denied)
+    return _request(experiment, broken, environment), dict(broken.expected)
 
 
 def _request(experiment: Experiment, broken: Broken, environment: Environment) -> dict[str, Any]:

@@ -7,11 +7,16 @@ most five ARNs fit into a target, and what was tagged since the plan counts as w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stormproof.errors import InputError
+from stormproof.faults.api_call import arn
+from stormproof.faults.capacity_denied import ACTION, GROUP_ACTION, denial, denied_roles
+from stormproof.faults.fis_slow import MODE as SLOW
 
 if TYPE_CHECKING:
     from stormproof.model.cloud import Cloud, CloudZone
@@ -26,9 +31,6 @@ _NO_PROCESS = "FIS reaches a process only through an SSM document, which takes i
 # Kind → why FIS cannot do it as the spec means it. Every kind is here or in `break_with_fis`; a test says so.
 LACKING: dict[str, str] = {
     "bad-deploy": "FIS releases nothing",
-    "capacity-denied": "FIS has it (aws:ec2:api-insufficient-instance-capacity-error), and in the lab `stormproof run`"
-    " starts it there; compiling it is not in this version",
-    "composite": "its parts have offsets and outlive each other; compile each part's kind by itself",
     "control-plane-denied": "FIS injects errors into the APIs of EC2 and Kinesis only, and no denials",
     "cpu-stress": _NO_PROCESS,
     "database-failover": "FIS has it (aws:rds:failover-db-cluster), chooses the heir itself and does not fail back",
@@ -51,29 +53,76 @@ LACKING: dict[str, str] = {
     " the calls and not by a rate",
 }
 
+_LATENCY_DOCUMENT = "AWSFIS-Run-Network-Latency-Sources"
+_JITTER_MS = "10"
 _DISRUPTED_MAX = "PT2M"  # AWS's own scenario cuts the network for two minutes; the instances are down meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """Targets and actions, by name."""
+    """Targets and actions, by name; and what the plan knows each target that FIS looks for to be."""
 
     targets: Mapping[str, Any] = field(default_factory=dict)
     actions: Mapping[str, Any] = field(default_factory=dict)
+    expected: Mapping[str, list[str]] = field(default_factory=dict)  # target → ARNs
 
     def with_(self, other: Broken) -> Broken:
         """Both."""
-        return Broken(targets={**self.targets, **other.targets}, actions={**self.actions, **other.actions})
+        return Broken(
+            targets={**self.targets, **other.targets},
+            actions={**self.actions, **other.actions},
+            expected={**self.expected, **other.expected},
+        )
 
 
-def break_with_fis(fault: ResolvedFault, environment: Environment, *, duration: str) -> Broken:
-    """*fault* for *duration* (ISO 8601). Raises `InputError` for one that FIS lacks."""
+def break_with_fis(fault: ResolvedFault, environment: Environment, *, duration: str, is_denied: bool = False) -> Broken:
+    """*fault* for *duration* (ISO 8601, whole minutes). Raises `InputError` for one that FIS lacks.
+
+    *is_denied*: launches are refused everywhere by another fault meanwhile, and FIS is not asked for it twice.
+    """
+    if environment.cloud is not None and fault.parts:
+        return _composed(fault, environment, duration=duration)
+    if environment.cloud is not None and fault.kind == "capacity-denied":
+        names = [zone.az_name for zone in environment.cloud.zones.values()]
+        return _launches(environment.cloud, fault.target["role_arns"], names, duration, what="everywhere")
     if fault.kind != "az-loss" or environment.cloud is None:
         raise InputError(
-            where=fault.fault_id, what="faults", expected="a fault that AWS FIS has: az-loss", got=fault.kind,
-            hint=LACKING.get(fault.kind),
+            where=fault.fault_id, what="faults", expected="a fault that AWS FIS has: az-loss, capacity-denied",
+            got=fault.kind, hint=LACKING.get(fault.kind),
         )  # fmt: skip
-    cloud = environment.cloud
+    if fault.target.get("mode") == SLOW:
+        return _slow(fault, environment.cloud, duration)
+    return _zone(fault, environment.cloud, duration, is_denied=is_denied)
+
+
+def _composed(fault: ResolvedFault, environment: Environment, *, duration: str) -> Broken:
+    """Each part after its time, in whole minutes as FIS waits; all are in force together for *duration*, and end so."""
+    waits = [math.ceil(part.at_s / 60) for part in fault.parts]
+    is_denied = any(part.kind == "capacity-denied" for part in fault.parts)
+    broken = Broken()
+    for number, (part, wait) in enumerate(zip(fault.parts, waits, strict=True), start=1):
+        lasts = f"PT{_minutes(duration) + max(waits) - wait}M"
+        one = break_with_fis(part, environment, duration=lasts, is_denied=is_denied)
+        broken = broken.with_(_later(one, f"step-{number}", wait))
+    return broken
+
+
+def _later(one: Broken, step: str, wait_min: int) -> Broken:
+    """*one* with names of its own, begun *wait_min* minutes after the experiment."""
+    targets = {f"{step}-{name}": target for name, target in one.targets.items()}
+    actions: dict[str, Any] = {}
+    if wait_min:
+        actions[f"{step}-wait"] = {"actionId": "aws:fis:wait", "parameters": {"duration": f"PT{wait_min}M"}}
+    for name, action in one.actions.items():
+        renamed = {key: f"{step}-{target}" for key, target in action["targets"].items()}
+        after = {"startAfter": [f"{step}-wait"]} if wait_min else {}
+        actions[f"{step}-{name}"] = {**action, "targets": renamed, **after}
+    expected = {f"{step}-{name}": arns for name, arns in one.expected.items()}
+    return Broken(targets=targets, actions=actions, expected=expected)
+
+
+def _zone(fault: ResolvedFault, cloud: Cloud, duration: str, *, is_denied: bool) -> Broken:
+    """A zone that is lost: its power, its network, its writers; and nothing starts there."""
     zone = cloud.zones[str(fault.target["zone"])]
     losses = fault.target["losses"]
     if "balancers" in losses:
@@ -83,18 +132,20 @@ def break_with_fis(fault: ResolvedFault, environment: Environment, *, duration: 
         )  # fmt: skip
     broken = Broken()
     if "instances" in losses:
-        broken = broken.with_(_power(cloud, zone, duration))
-    if "instances" in losses or "scaling" in losses:
-        broken = broken.with_(_launches(cloud, zone, duration))
+        broken = broken.with_(_power(fault, cloud, zone, duration))
+    if ("instances" in losses or "scaling" in losses) and not is_denied:
+        roles = cloud.fis.launch_roles if cloud.fis else ()
+        broken = broken.with_(_launches(cloud, roles, [zone.az_name], duration, what=f"in zone {zone.name}"))
     if "network" in losses:
-        broken = broken.with_(_network(cloud, zone, duration, alone="instances" not in losses))
+        alone = "instances" not in losses
+        broken = broken.with_(_network(fault, cloud, zone, duration if alone else _shortest(duration)))
     if "databases" in losses:
-        broken = broken.with_(_databases(cloud, zone))
+        broken = broken.with_(_databases(fault, cloud, zone))
     return broken
 
 
-def _power(cloud: Cloud, zone: CloudZone, duration: str) -> Broken:
-    """Every running instance of the zone is stopped, and started again by FIS itself when the time is over."""
+def _instances(fault: ResolvedFault, cloud: Cloud, zone: CloudZone) -> Broken:
+    """The zone's running instances, which FIS looks for by their tags."""
     return Broken(
         targets={
             "zone-instances": {
@@ -107,51 +158,82 @@ def _power(cloud: Cloud, zone: CloudZone, duration: str) -> Broken:
                 "selectionMode": "ALL",
             }
         },
-        actions={
-            "stop-instances": {
-                "actionId": "aws:ec2:stop-instances",
-                "description": f"power of zone {zone.name} is lost",
-                "parameters": {"startInstancesAfterDuration": duration, "completeIfInstancesTerminated": "true"},
-                "targets": {"Instances": "zone-instances"},
-            }
+        expected={
+            "zone-instances": [
+                arn(fault.configuration, "ec2", f"instance/{one}") for one in fault.target["instance_ids"]
+            ]
         },
     )
 
 
-def _launches(cloud: Cloud, zone: CloudZone, duration: str) -> Broken:
-    """Nothing starts in the zone: neither by the roles named, nor by the groups. There is no power there."""
-    targets: dict[str, Any] = {}
-    actions: dict[str, Any] = {}
-    refused = {"availabilityZoneIdentifiers": zone.az_name, "duration": duration, "percentage": "100"}
-    if cloud.fis is not None and cloud.fis.launch_roles:
-        targets["launch-roles"] = {
-            "resourceType": "aws:iam:role",
-            "resourceArns": list(cloud.fis.launch_roles),
-            "selectionMode": "ALL",
-        }
-        actions["pause-launches"] = {
-            "actionId": "aws:ec2:api-insufficient-instance-capacity-error",
-            "description": f"the roles get no capacity in zone {zone.name}",
-            "parameters": dict(refused),
-            "targets": {"Roles": "launch-roles"},
-        }
+def _power(fault: ResolvedFault, cloud: Cloud, zone: CloudZone, duration: str) -> Broken:
+    """Every running instance of the zone is stopped, and started again by FIS itself when the time is over."""
+    stop = {
+        "actionId": "aws:ec2:stop-instances",
+        "description": f"power of zone {zone.name} is lost",
+        "parameters": {"startInstancesAfterDuration": duration, "completeIfInstancesTerminated": "true"},
+        "targets": {"Instances": "zone-instances"},
+    }
+    return _instances(fault, cloud, zone).with_(Broken(actions={"stop-instances": stop}))
+
+
+def _slow(fault: ResolvedFault, cloud: Cloud, duration: str) -> Broken:
+    """Each instance of the zone delays what it sends to any of the environment's zones, its own among them.
+
+    As in AWS's scenario "AZ: Application Slowdown", whose instances delay what they send to their own zone only.
+    """
+    zone = cloud.zones[str(fault.target["zone"])]
+    where = fault.configuration
+    document = {
+        "DelayMilliseconds": f"{fault.target['latency_s'] * 1000:.0f}",
+        "JitterMilliseconds": _JITTER_MS,
+        "Sources": ",".join(one.az_name for one in cloud.zones.values()),
+        "Interface": "DEFAULT",
+        "TrafficType": "egress",
+        "FlowsPercent": "100",
+        "DurationSeconds": str(60 * _minutes(duration)),
+        "InstallDependencies": "True",
+    }
+    slow = {
+        "actionId": "aws:ssm:send-command",
+        "description": f"the network of zone {zone.name} is slow",
+        "parameters": {
+            "duration": duration,
+            "documentArn": (
+                f"arn:{where.get('aws_partition') or 'aws'}:ssm:{where['aws_region']}::document/{_LATENCY_DOCUMENT}"
+            ),
+            "documentParameters": json.dumps(document),
+        },
+        "targets": {"Instances": "zone-instances"},
+    }
+    return _instances(fault, cloud, zone).with_(Broken(actions={"slow-network": slow}))
+
+
+def _launches(cloud: Cloud, roles: Sequence[str], az_names: Sequence[str], duration: str, *, what: str) -> Broken:
+    """Nothing starts in the zones: neither by the roles named, nor by the groups."""
+    broken = Broken()
+    if roles:
+        of, why = {"Roles": "launch-roles"}, f"the roles get no capacity {what}"
+        pause = denial(ACTION, az_names, of=of, duration=duration, what=why)
+        targets = {"launch-roles": denied_roles(roles)}
+        broken = broken.with_(Broken(targets=targets, actions={"pause-launches": pause}))
     if cloud.scaling_groups:
-        targets["scaling-groups"] = {
-            "resourceType": "aws:ec2:autoscaling-group",
-            "resourceTags": dict(cloud.tags),
-            "selectionMode": "ALL",
+        of, why = {"AutoScalingGroups": "scaling-groups"}, f"the groups get no capacity {what}"
+        pause = denial(GROUP_ACTION, az_names, of=of, duration=duration, what=why)
+        targets = {
+            "scaling-groups": {
+                "resourceType": "aws:ec2:autoscaling-group",
+                "resourceTags": dict(cloud.tags),
+                "selectionMode": "ALL",
+            }
         }
-        actions["pause-scaling"] = {
-            "actionId": "aws:ec2:asg-insufficient-instance-capacity-error",
-            "description": f"the groups get no capacity in zone {zone.name}",
-            "parameters": dict(refused),
-            "targets": {"AutoScalingGroups": "scaling-groups"},
-        }
-    return Broken(targets=targets, actions=actions)
+        expected = {"scaling-groups": [one.arn for one in cloud.scaling_groups]}
+        broken = broken.with_(Broken(targets=targets, actions={"pause-scaling": pause}, expected=expected))
+    return broken
 
 
-def _network(cloud: Cloud, zone: CloudZone, duration: str, *, alone: bool) -> Broken:
-    """Nothing gets into or out of the zone's subnets; alone for as long as the fault, else while machines go down."""
+def _network(fault: ResolvedFault, cloud: Cloud, zone: CloudZone, duration: str) -> Broken:
+    """Nothing gets into or out of the zone's subnets."""
     return Broken(
         targets={
             "zone-subnets": {
@@ -165,18 +247,17 @@ def _network(cloud: Cloud, zone: CloudZone, duration: str, *, alone: bool) -> Br
             "disrupt-network": {
                 "actionId": "aws:network:disrupt-connectivity",
                 "description": f"the network of zone {zone.name} is lost",
-                "parameters": {
-                    "duration": duration if alone else min(duration, _DISRUPTED_MAX, key=_minutes),
-                    "scope": "all",
-                },
+                "parameters": {"duration": duration, "scope": "all"},
                 "targets": {"Subnets": "zone-subnets"},
             }
         },
+        expected={"zone-subnets": [arn(fault.configuration, "ec2", f"subnet/{one}") for one in zone.subnets]},
     )
 
 
-def _databases(cloud: Cloud, zone: CloudZone) -> Broken:
+def _databases(fault: ResolvedFault, cloud: Cloud, zone: CloudZone) -> Broken:
     """Each cluster that is written in the zone fails over; FIS chooses the heir, and does not fail back."""
+    heirs = fault.target["losses"]["databases"]["heirs"]
     return Broken(
         targets={
             "zone-writers": {
@@ -193,7 +274,13 @@ def _databases(cloud: Cloud, zone: CloudZone) -> Broken:
                 "targets": {"Clusters": "zone-writers"},
             }
         },
+        expected={"zone-writers": [one.arn for one in cloud.clusters if one.name in heirs]},
     )
+
+
+def _shortest(duration: str) -> str:
+    """While machines go down the network is lost as well, for no longer than AWS's own scenario has it."""
+    return min(duration, _DISRUPTED_MAX, key=_minutes)
 
 
 def _minutes(duration: str) -> int:

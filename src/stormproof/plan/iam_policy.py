@@ -39,7 +39,7 @@ def calls_of(
     calls = list(discovery)
     if guardrails.tags:
         calls += reads("ec2:DescribeTags")
-    for fault in resolved:
+    for fault in (atom for one in resolved for atom in one.atoms):
         bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
         if not isinstance(bound, CallsAws):
             expected = "a fault that says which calls it makes"

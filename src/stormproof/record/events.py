@@ -18,6 +18,7 @@ FAULT_INJECTED = "fault.injected"  # fault_id, kind, at
 FAULT_FELT = "fault.felt"  # fault_id, kind, at, last_ok_at, evidence, effect
 FAULT_NOT_FELT = "fault.not_felt"  # fault_id, kind, reason, evidence
 FAULT_FAILED = "fault.failed"  # fault_id, kind, reason
+FAULT_ENDED = "fault.ended"  # fault_id, kind, reason
 FAULT_UNDOING = "fault.undoing"  # fault_id, kind, at
 FAULT_UNDONE = "fault.undone"  # fault_id, kind, at
 FAULT_GONE = "fault.gone"  # fault_id, kind, at, evidence

@@ -184,6 +184,7 @@ _TELL: dict[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
     names.FAULT_FELT: (_fault("felt, seen from outside"), "fault"),
     names.FAULT_NOT_FELT: (_fault("was not felt"), "trouble"),
     names.FAULT_FAILED: (_fault("failed"), "trouble"),
+    names.FAULT_ENDED: (_fault("was ended by somebody else"), "trouble"),
     names.FAULT_UNDOING: (_fault("is about to be undone"), "fault"),
     names.FAULT_UNDONE: (_fault("undone: the call returned"), "fault"),
     names.FAULT_GONE: (_fault("gone, seen from outside"), "fault"),

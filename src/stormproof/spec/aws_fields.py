@@ -129,7 +129,9 @@ class FisFields(_Section):
 
     role: _RoleArn = Field(description="The role that FIS takes.")
     launch_roles: Annotated[list[_RoleArn], Field(max_length=5)] = Field(
-        default=[], description="Roles whose launches into a lost zone are refused."
+        default=[],
+        description="Roles whose launches are refused: into a lost zone through FIS, and by `capacity-denied`; for this"
+        " they must trust whoever runs experiments.",
     )
     log_group: _LogGroupArn | None = Field(default=None, description="ARN of the log group that FIS writes to.")
     report_bucket: _Bucket | None = Field(default=None, description="The bucket that FIS's own reports go to.")
@@ -269,7 +271,7 @@ class AwsEnvironmentFields(_Section):
     dead_man: DeadManFields | None = Field(
         default=None, description="Have AWS bring back what our own calls broke, if nobody else does."
     )
-    fis: FisFields | None = Field(default=None, description="For `compile --to fis`.")
+    fis: FisFields | None = Field(default=None, description="For `compile --to fis`, and what only FIS can do.")
     proxy: ProxyFields | None = Field(default=None, description="The side-car in front of dependencies.")
     dependencies: dict[_Dependency, DependencyFields] = Field(
         default={}, max_length=20, description="What the workload calls, by the name that specs use."

@@ -28,7 +28,8 @@ def judge_sli(hypothesis: ReadingHypothesis, value: Mapping[str, Any]) -> Answer
     row = of_name.get(phase)
     if not isinstance(row, dict):
         return unknown(f"the run had no {phase} phase", n=0)
-    n = int(number_in(row, "periods") or 0)
+    # A period without data is none that was seen: a metric that is missing altogether makes the run invalid.
+    n = int(number_in(row, "periods") or 0) - int(number_in(row, "missing") or 0)
     mean, low, high = (number_in(row, key) for key in ("mean", "low", "high"))
     if mean is None or low is None or high is None:
         return unknown(str(row.get("reason") or "the probe gives no value and no reason"), n=n)

@@ -74,10 +74,18 @@ def test_a_cluster_that_nobody_could_take_over_is_said() -> None:
         _lose(_changed(clusters=(alone,)))
 
 
-def test_a_slow_zone_is_refused() -> None:
-    """It would look for the instances' processes on this machine."""
-    with pytest.raises(InputError, match="in AWS the processes of an instance are out of reach"):
-        _lose(mode="slow")
+def test_a_slow_zone_needs_fis_and_addresses() -> None:
+    """FIS does it, and nobody but who calls an instance directly sees it."""
+    fault = _lose(mode="slow")
+    assert (fault.target["mode"], fault.target["latency_s"]) == ("fis-slow", 0.3)
+    assert fault.effect == {"kind": "zone-slowed", "zone": "a", "slow_ms": 150}
+
+    with pytest.raises(InputError, match=r"slow where 'staging' has a section `fis`.* got no `fis`"):
+        _lose(_changed(fis=None), mode="slow")
+    environment = make_aws_environment()
+    hidden = tuple(dataclasses.replace(one, url="") for one in environment.zones["a"])
+    with pytest.raises(InputError, match=r"got instances.address none"):
+        _lose(dataclasses.replace(environment, zones={**environment.zones, "a": hidden}), mode="slow")
 
 
 @pytest.mark.parametrize("kind", sorted(set(catalogue.KINDS) - set(catalogue.of_aws())))
