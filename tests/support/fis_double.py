@@ -12,10 +12,10 @@ import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
-import botocore.session
 from botocore.validate import ParamValidator
 
 from support.emulated_aws import ACCOUNT, REGION, Estate
+from support.query_double import model_of
 
 ROUTES = (  # method, path, operation; FIS's paths are no other service's here
     ("POST", r"/experimentTemplates", "CreateExperimentTemplate"),
@@ -160,7 +160,7 @@ class FisDouble:
 
 def _check(operation: str, answer: dict[str, Any]) -> None:
     """The answer is one that botocore's model of FIS allows."""
-    shape = botocore.session.get_session().get_service_model("fis").operation_model(operation).output_shape
+    shape = model_of("fis").operation_model(operation).output_shape
     report = ParamValidator().validate(answer, shape)
     assert not report.has_errors(), report.generate_report()
     unknown = set(answer) - set(shape.members)
