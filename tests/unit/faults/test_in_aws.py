@@ -98,10 +98,20 @@ def test_every_fault_of_aws_says_which_calls_it_makes() -> None:
         assert ("FailoverDBCluster" in {call.operation for call in bound.api_calls}) is needed
 
 
-@pytest.mark.parametrize("kind", catalogue.of_aws())
-def test_each_kind_of_aws_is_planned_for_its_example(kind: str) -> None:
+def _examples() -> list[tuple[str, dict[str, Any]]]:
+    modules = [catalogue.module(kind) for kind in catalogue.of_aws()]
+    modes = [
+        (module.KIND, example)
+        for module in modules
+        if catalogue.LOCAL not in module.ENVIRONMENTS
+        for example in getattr(module, "MODE_EXAMPLES", {}).values()
+    ]
+    return [*((module.KIND, module.EXAMPLE) for module in modules), *modes]
+
+
+@pytest.mark.parametrize(("kind", "example"), _examples())
+def test_each_kind_of_aws_is_planned_for_its_example(kind: str, example: dict[str, Any]) -> None:
     """With the calls that it makes; its data survives a ledger."""
-    example = catalogue.module(kind).EXAMPLE
     fault = catalogue.resolve(kind, example, make_aws_environment(), fault_id=f"1-{kind}")
     bound = catalogue.bind(kind, json.loads(json.dumps(dict(fault.target))), fault.configuration)
 
