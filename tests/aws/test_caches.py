@@ -15,8 +15,15 @@ from stormproof.faults import catalogue, outage_part
 from stormproof.faults.az_outage import AzOutage
 from stormproof.faults.outage_caches import OutageCaches
 from stormproof.model.plan import ResolvedFault
+from stormproof.plan.describe import describe, describe_text
+from stormproof.plan.resolve import resolve_faults
+from stormproof.spec.environment_file import load_environment
+from stormproof.spec.loader import load_experiment
+from stormproof.staging.environment import discover, discovery_calls
+from stormproof.staging.snapshot import snapshot
 from support.aws_fault import Rehearsal, compare, inject, resolve, undo
-from support.emulated_aws import REGION, Estate, Recorder, state_of
+from support.command import ROOT
+from support.emulated_aws import REGION, Estate, Recorder, environment_file, state_of
 from support.query_double import CacheDouble, CacheGroup
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
@@ -179,3 +186,21 @@ def test_it_is_a_part_of_the_fault_in_its_place(
     assert list(fault.target["losses"]) == ["databases", "caches", "scaling", "instances"]
     assert "have a replica elsewhere take over sessions (led by s-1)" in fault.what
     assert catalogue.bind(fault.kind, fault.target, fault.configuration).what == fault.what
+
+
+def test_a_plan_and_a_snapshot_say_who_leads_and_a_policy_lets_it_be_asked(
+    estate: Estate, wire: Recorder, caches: CacheDouble, tmp_path: Path
+) -> None:
+    """With nothing but what the discovery says that it calls."""
+    path = environment_file(estate, tmp_path / "env", url=wire.url, cache_groups=["sessions"])
+    cloud = load_environment(path.parent, "staging").cloud
+    assert cloud is not None
+    environment = discover("staging", cloud)
+    called = {(one.service, one.operation) for one in wire.calls if one.service == "elasticache"}
+    experiment = load_experiment(ROOT / "experiments/az-loss", catalogue=catalogue.argument_models())
+
+    assert called == {(one.service, one.operation) for one in discovery_calls("staging", cloud)} & called
+    assert len(called) == 2
+    plan = describe(experiment, resolve_faults(experiment, environment), environment)
+    assert "  cache     sessions, led by s-1" in describe_text(plan).splitlines()
+    assert snapshot(environment, ())["caches"] == {"sessions": {"s-1": "primary", "s-2": "replica"}}
