@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 import reference
+from stormproof.faults import catalogue
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "reference" / "faults"
@@ -34,6 +35,18 @@ MATURITY_IN_AWS = (
     ("undo wherever it was cut off", "before and after each call, and at each call of the undo, from the ledger alone"),
     ("confirmed from outside", "felt after the act, gone after the undo"),
     ("no residue", "the state after equals the state before"),
+    ("a no-op is not felt", "the confirmation does not confirm itself"),
+)
+
+# Of one that nothing brings back: what its undo waits for.
+MATURITY_WITHOUT_UNDO = (
+    ("no undo", "refused unless the environment's guardrails allow it; what is gone stays gone, and is named"),
+    (
+        "whole again wherever it was cut off",
+        "before and after the call, from the ledger alone: what replaces it serves",
+    ),
+    ("not whole until then", "an undo that does not see it says so, stays outstanding, and the next one asks again"),
+    ("confirmed from outside", "felt after the act, gone when what replaces it is healthy"),
     ("a no-op is not felt", "the confirmation does not confirm itself"),
 )
 
@@ -86,7 +99,13 @@ def _in_aws(module: Any) -> list[str]:
     if not rehearsals:
         raise FileNotFoundError(f"{module.KIND}: no rehearsal in tests/golden/aws")
     data = ", ".join(f"[{path.stem}](../../../{path.relative_to(ROOT)})" for path in rehearsals)
-    lines = [f"| {gate} | [{AWS_TEST}](../../../{AWS_TEST}), {data} | {what} |" for gate, what in MATURITY_IN_AWS]
+    of_its_own = f"tests/aws/test_{module.KIND.replace('-', '_')}.py"
+    tests = [of_its_own] if (ROOT / of_its_own).exists() else []
+    if not tests or f'"{module.KIND}"' in (ROOT / AWS_TEST).read_text():
+        tests.insert(0, AWS_TEST)
+    shown = ", ".join(f"[{test}](../../../{test})" for test in tests)
+    gates = MATURITY_IN_AWS if catalogue.has_undo(module.KIND) else MATURITY_WITHOUT_UNDO
+    lines = [f"| {gate} | {shown}, {data} | {what} |" for gate, what in gates]
     return [*lines, "| positive control | none: no account of AWS was there to try it in | – |"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from stormproof.faults import aws
-from support.emulated_aws import Estate, build, emulator
+from support.emulated_aws import Estate, Recorder, build, emulator, recorder
 from support.lab import RunningLab, running_lab
 
 
@@ -45,6 +45,20 @@ def estate(emulated: str, _kept: list[Estate]) -> Estate:
     if not _kept:
         _kept.append(build(emulated))
     return _kept[0]
+
+
+@pytest.fixture(scope="session")
+def _recorder(emulated: str) -> Iterator[Recorder]:
+    """One for all, at one address: our own clients are kept by address, and take longer to make than a test."""
+    with recorder(emulated) as running:
+        yield running
+
+
+@pytest.fixture
+def wire(estate: Estate, _recorder: Recorder) -> Recorder:
+    """A recorder in front of the shared estate: what a test does to that, it brings back."""
+    _recorder.forget()
+    return _recorder
 
 
 @pytest.fixture

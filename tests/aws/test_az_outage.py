@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
 from support.aws_fault import inject
 from support.command import stormproof
-from support.emulated_aws import READY, Cut, Estate, Recorder, environment_file, recorder, state_of
+from support.emulated_aws import READY, Cut, Estate, Recorder, environment_file, state_of
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
@@ -29,13 +28,6 @@ GOLDEN = Path(__file__).parents[1] / "golden/aws/az-loss-rehearsal.json"
 # One call a part that changes something: ACL and instances are two each with their counterparts.
 CHANGES = ["FailoverDBCluster", "SuspendProcesses", "CreateNetworkAcl", "ReplaceNetworkAclAssociation", "StopInstances"]
 BACK = ["StartInstances", "ReplaceNetworkAclAssociation", "DeleteNetworkAcl", "ResumeProcesses", "FailoverDBCluster"]
-
-
-@pytest.fixture
-def wire(estate: Estate) -> Iterator[Recorder]:
-    """A recorder in front of the shared estate: what these tests do to it, they bring back."""
-    with recorder(estate.url) as running:
-        yield running
 
 
 def _lost(estate: Estate, folder: Path, url: str, **changes: Any) -> ResolvedFault:
@@ -119,7 +111,7 @@ def test_wherever_it_is_cut_off_the_state_before_comes_back(estate: Estate, wire
         for first in (True, False):
             wire.calls.clear()
             wire.cut = Cut(at=at, before=first)
-            folder = tmp_path / f"run-{at}-{first}"
+            folder = tmp_path / f"{at}-{first}/run"
             with pytest.raises(Exception, match="ExpiredToken"):
                 inject(fault, folder)
             broken = state_of(estate)
@@ -148,7 +140,7 @@ def test_an_undo_that_is_cut_off_is_done_again(estate: Estate, wire: Recorder, t
     before = state_of(estate)
     fault = _lost(estate, tmp_path / "env", wire.url)
     for at in range(1, len(BACK) + 1):
-        folder = tmp_path / f"run-{at}"
+        folder = tmp_path / f"{at}/run"
         wire.calls.clear()
         inject(fault, folder)
         wire.cut = Cut(at=len(CHANGES) + at, before=True)

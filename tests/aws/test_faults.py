@@ -23,20 +23,13 @@ from stormproof.faults.control_plane_denied import POLICY, ControlPlaneDenied
 from stormproof.faults.security_rules import rules_for, rules_of
 from stormproof.model.plan import ResolvedFault
 from support.aws_fault import Rehearsal, compare, inject, resolve, undo
-from support.emulated_aws import ACCOUNT, READY, REGION, ROLE, Call, Estate, Recorder, recorder, state_of
+from support.emulated_aws import ACCOUNT, READY, REGION, ROLE, Call, Estate, Recorder, state_of
 from support.hanging_port import hanging_port
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
 FUNCTION = "thumbnails"
 CALLED = {FUNCTION: {"function": {"name": FUNCTION, "payload": '{"canary": true}'}}}
-
-
-@pytest.fixture
-def wire(estate: Estate) -> Iterator[Recorder]:
-    """A recorder in front of the shared estate: what these tests do to it, they bring back."""
-    with recorder(estate.url) as running:
-        yield running
 
 
 @pytest.fixture

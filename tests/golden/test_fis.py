@@ -19,6 +19,7 @@ from botocore.validate import ParamValidator
 
 from stormproof.errors import InputError
 from stormproof.faults import catalogue
+from stormproof.model.cloud import CacheGroup
 from stormproof.model.environment import Environment
 from stormproof.model.experiment import Experiment
 from stormproof.model.guardrails import Guardrails
@@ -168,15 +169,21 @@ def test_without_alarms_fis_is_told_that_nothing_stops_it() -> None:
     assert _request("az-loss", bare)["stopConditions"] == [{"source": "none"}]
 
 
-def test_a_part_that_fis_lacks_is_refused() -> None:
-    """Load balancers stay where they are with FIS: a template without them would be another outage."""
+@pytest.mark.parametrize("part", ["balancers", "caches"])
+def test_a_part_that_fis_lacks_is_refused(part: str) -> None:
+    """Load balancers and who leads a cache stay as they are with FIS: a template without them is another outage."""
     environment = make_aws_environment()
     assert environment.cloud is not None
     arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/shop/0123456789abcdef"
-    parts = ("balancers", "instances")
-    cloud = dataclasses.replace(environment.cloud, load_balancers={"shop": arn}, az_loss_parts=parts)
+    members = {"s-1": "eu-central-1a", "s-2": "eu-central-1b"}
+    cloud = dataclasses.replace(
+        environment.cloud,
+        load_balancers={"shop": arn},
+        cache_groups=(CacheGroup(name="sessions", arn="arn", primary="s-1", members=members),),
+        az_loss_parts=(part, "instances"),
+    )
 
-    with pytest.raises(InputError, match=r"az_loss.parts: expected parts that AWS FIS has, got balancers"):
+    with pytest.raises(InputError, match=rf"az_loss.parts: expected parts that AWS FIS has, got {part}"):
         _request("az-loss", dataclasses.replace(environment, cloud=cloud))
 
 

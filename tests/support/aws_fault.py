@@ -42,8 +42,8 @@ def resolve(
 
 
 def inject(fault: ResolvedFault, folder: Path, *, noop: bool = False) -> dict[str, Any]:
-    """As the player does it, with ledger and events in *folder*."""
-    folder.mkdir(exist_ok=True)
+    """As the player does it, with ledger and events in *folder*. Its name is the run's, by which clients are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
     where = {"ledger_path": str(folder / "ledger.jsonl"), "events_path": str(folder / "events.jsonl")}
     configuration = {**fault.configuration, **where}
     bound = catalogue.bind(fault.kind, json.loads(json.dumps(dict(fault.target))), configuration)
@@ -72,14 +72,14 @@ class Rehearsal:
         """Whole; cut off before and after each change; its undo cut off at each. A row each, nothing may be left."""
         before = dict(self.state())
         self.wire.calls.clear()
-        felt = inject(self.fault, self.folder / "whole")
+        felt = inject(self.fault, self.folder / "whole/run")
         assert felt["felt"] is True, felt
         changes, broken = list(self.wire.changes), dict(self.state())
         assert broken != before, "it changed nothing that `state` reads"
-        undone = undo(self.folder / "whole")
+        undone = undo(self.folder / "whole/run")
         assert [row["undone"] for row in undone] == [True], undone
         back = list(self.wire.changes)[len(changes) :]
-        assert undo(self.folder / "whole") == []
+        assert undo(self.folder / "whole/run") == []
         self._check_calls()
         cuts = [(at, first) for at in range(1, len(changes) + 1) for first in (True, False)]
         rows = [
@@ -101,7 +101,7 @@ class Rehearsal:
         assert self._left(before) == []
 
     def _cut_off(self, before: Mapping[str, Any], changes: list[str], at: int, first: bool) -> dict[str, Any]:
-        folder = self.folder / f"{at}-{first}"
+        folder = self.folder / f"{at}-{first}/run"
         self.wire.calls.clear()
         self.wire.cut = Cut(at=at, before=first)
         with pytest.raises(Exception, match="ExpiredToken"):
@@ -119,7 +119,7 @@ class Rehearsal:
         }
 
     def _undo_cut_off(self, before: Mapping[str, Any], changes: list[str], back: list[str], at: int) -> dict[str, Any]:
-        folder = self.folder / f"undo-{at}"
+        folder = self.folder / f"undo-{at}/run"
         self.wire.calls.clear()
         inject(self.fault, folder)
         self.wire.cut = Cut(at=len(changes) + at, before=True)

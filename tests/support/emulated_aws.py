@@ -294,13 +294,18 @@ class Recorder:
     cut: Cut | None = None
     harmless: Callable[[Call], bool] = lambda _: False
     refuse: Callable[[Call], tuple[int, str] | None] = lambda _: None  # a status and an error code of our own
-    # What somebody else than the emulator answers to a method, a path and a body: a status and a JSON document.
+    # What somebody else than the emulator answers to a method, a path and a body: a status, and JSON or XML as a text.
     instead: Callable[[str, str, bytes], tuple[int, Any] | None] = lambda *_: None
 
     @property
     def changes(self) -> list[str]:
         """The operations that change something, in order."""
         return [one.operation for one in self.calls if one.changes]
+
+    def forget(self) -> None:
+        """For the next test: as it was made."""
+        self.calls.clear()
+        self.cut, self.refuse, self.instead = None, lambda _: None, lambda *_: None
 
 
 @contextlib.contextmanager
@@ -349,8 +354,7 @@ class _Recording(http.server.BaseHTTPRequestHandler):
             self._answer(*_error(*refusal))
         elif instead := self.memory.instead(self.command, self.path, body):
             lost = cut is not None and changed == cut.at and call.changes
-            told = (instead[0], {"Content-Type": "application/json"}, json.dumps(instead[1]).encode())
-            self._answer(*(_error(403, "ExpiredToken") if lost else told))
+            self._answer(*(_error(403, "ExpiredToken") if lost else (instead[0], *_as_sent(instead[1]))))
         elif cut and changed == cut.at and call.changes:
             self._forward(body)
             self._answer(*_error(403, "ExpiredToken"))
@@ -421,6 +425,13 @@ def _rest_operation(service: str, method: str, path: str) -> str:
         if verb == method and pattern.fullmatch(path.partition("?")[0])
     ]
     return fits[0] if fits else f"{method.title()} {path}"
+
+
+def _as_sent(document: Any) -> tuple[Mapping[str, str], bytes]:
+    """Headers and body of what stands in for the emulator."""
+    if isinstance(document, str):
+        return {"Content-Type": "text/xml"}, document.encode()
+    return {"Content-Type": "application/json"}, json.dumps(document).encode()
 
 
 def _error(status: int, code: str) -> tuple[int, Mapping[str, str], bytes]:

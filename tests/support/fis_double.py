@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import botocore.session
 from botocore.validate import ParamValidator
 
 from support.emulated_aws import ACCOUNT, REGION
+from support.query_double import model_of
 
 HALTED = "Experiment halted by stop condition."  # as FIS says it
 # What begins (True) or ends (False) one action, as the template has it, on the ARNs of its target.
@@ -237,7 +237,7 @@ def _arn(service: str, resource: str) -> str:
 
 def _check(operation: str, answer: dict[str, Any]) -> None:
     """The answer is one that botocore's model of FIS allows."""
-    shape = botocore.session.get_session().get_service_model("fis").operation_model(operation).output_shape
+    shape = model_of("fis").operation_model(operation).output_shape
     report = ParamValidator().validate(answer, shape)
     assert not report.has_errors(), report.generate_report()
     unknown = set(answer) - set(shape.members)

@@ -1,6 +1,16 @@
 """An environment and resolved faults, written by hand: what plans are tested against, free of a running lab."""
 
-from stormproof.model.cloud import Cloud, CloudDependency, CloudZone, Cluster, Fis, Function, ScalingGroup, Sidecar
+from stormproof.model.cloud import (
+    Cloud,
+    CloudDependency,
+    CloudZone,
+    Cluster,
+    Fis,
+    Function,
+    NetworkAcl,
+    ScalingGroup,
+    Sidecar,
+)
 from stormproof.model.environment import Aws, Dependency, Environment, Instance, Proxy
 from stormproof.model.experiment import Experiment, FaultRequest, Limits, Load, Timeline
 from stormproof.model.plan import ResolvedFault
@@ -94,7 +104,15 @@ def _called() -> tuple[Sidecar, dict[str, CloudDependency]]:
             name="recommendations", upstream="http://recommendations.staging:8080", canary_path="/healthz", port=9101
         ),
         "cart": CloudDependency(name="cart", service="dynamodb", port=9102),
-        "ledger": CloudDependency(name="ledger", address="10.0.9.1:5432", security_group="sg-0123456789abcdef0"),
+        "ledger": CloudDependency(
+            name="ledger",
+            address="10.0.9.1:5432",
+            security_group="sg-0123456789abcdef0",
+            network_acl=NetworkAcl(
+                subnets=("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"), cidrs=("10.0.9.0/24",)
+            ),
+        ),
+        "orders": CloudDependency(name="orders", address="10.0.9.2:5432", database_instance="orders-db"),
         "thumbnails": CloudDependency(name="thumbnails", function=Function(name="thumbnails", payload="{}")),
     }
     return sidecar, called

@@ -40,7 +40,7 @@ def rehearse(
 
     from stormproof.cli.confirming import confirm as ask
     from stormproof.faults import catalogue
-    from stormproof.plan.resolve import resolve_faults
+    from stormproof.plan.resolve import kinds_of, resolve_faults
     from stormproof.run.preflight import preflight
     from stormproof.spec.loader import load_experiment
     from stormproof.spec.override import split_overrides
@@ -54,6 +54,8 @@ def rehearse(
     refuse_over_quota(runs_folder(out))
     with experiment_environment(file, variant_asked="variant" in overrides.lab) as environment:
         resolved = resolve_faults(experiment, environment)
+        if lacking := [kind for kind in kinds_of(resolved) if not catalogue.has_undo(kind)]:
+            raise UsageError(f"{', '.join(lacking)}: there is no undo that could be rehearsed")
         preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))
         ask(file.guardrails, environment, experiment, given=confirm)
         rows, folder = _rehearse(experiment, resolved, environment, file.guardrails, runs_folder(out))

@@ -16,6 +16,7 @@ from stormproof.faults.api_call import ApiCall, reads
 from stormproof.faults.aws_errors import reason_of
 from stormproof.faults.dead_man import DeadMan, HasInverse, Inverse
 from stormproof.faults.outage_balancers import OutageBalancers
+from stormproof.faults.outage_caches import OutageCaches
 from stormproof.faults.outage_databases import OutageDatabases
 from stormproof.faults.outage_instances import OutageInstances
 from stormproof.faults.outage_look import look_at_zone
@@ -26,6 +27,7 @@ from stormproof.model.cloud import AZ_LOSS_PARTS
 
 if TYPE_CHECKING:
     from stormproof.faults.outage_part import OutagePart
+    from stormproof.model.cloud import CacheGroup
     from stormproof.model.environment import Environment, Instance
 
 MODE = "outage"
@@ -35,9 +37,11 @@ _JUDGED = "left suspended: its instances would be judged, and replaced, as they 
 _JUDGED_LATER_S = 900.0
 _INTO_THE_DARK = "left where it is: its writer would go back into a zone without a network"
 _DARK_NODE = "left where they are: their nodes would be back in a zone without a network"
+_COLD = "left where it is: it would be led from a zone without a network"
 _AFTER = {
     "balancers": {"network": _DARK_NODE},
     "scaling": {"instances": _JUDGED, "network": _JUDGED, "balancers": _JUDGED},
+    "caches": {"network": _COLD},
     "databases": {"network": _INTO_THE_DARK},
 }
 
@@ -52,8 +56,11 @@ def outage_target(
     cloud = environment.cloud
     assert cloud is not None, "the caller knows that it is in AWS"
     ids, place = [one.id for one in instances], cloud.zones[zone]
+    wanted = [part for part in AZ_LOSS_PARTS if part in cloud.az_loss_parts and part in only]
+    led = _led_from(cloud.cache_groups, place.az_name) if "caches" in wanted else {}
     parts: dict[str, dict[str, Any]] = {
-        "databases": {"heirs": _heirs(cloud.clusters, place.az_name)},
+        "databases": {"heirs": _heirs(cloud.clusters, place.az_name) if "databases" in wanted else {}},
+        "caches": {"az_name": place.az_name, "primaries": led},
         "scaling": {"groups": {one.name: one.arn for one in cloud.scaling_groups}},
         "balancers": {"az_name": place.az_name, "arns": sorted(cloud.load_balancers.values())},
         "network": {"subnets": sorted(place.subnets), "owner": f"{environment.name}/{zone}"},
@@ -61,14 +68,13 @@ def outage_target(
     }
     there = {
         "databases": parts["databases"]["heirs"],
+        "caches": led,
         "scaling": cloud.scaling_groups,
         "balancers": cloud.load_balancers,
         "network": place.subnets,
         "instances": ids,
     }
-    chosen = {
-        part: parts[part] for part in AZ_LOSS_PARTS if part in cloud.az_loss_parts and part in only and there[part]
-    }
+    chosen = {part: parts[part] for part in wanted if there[part]}
     if not {"network", "instances"} & set(chosen):
         raise InputError(
             where=where,
@@ -124,6 +130,27 @@ def _heirs(clusters: Any, az_name: str) -> dict[str, str]:
     return heirs
 
 
+def _led_from(groups: tuple[CacheGroup, ...], az_name: str) -> dict[str, str]:
+    """The groups that are led from the zone, by name the member that leads; one must be able to take over elsewhere."""
+    led, hint = {}, "leave `caches` out of az_loss.parts, or the group out of cache_groups, to go on"
+    for group in groups:
+        if az_name not in group.members.values():
+            continue
+        if not group.primary:
+            raise FaultError(
+                f"az-loss: ElastiCache does not say which member leads {group.name}, as of any with cluster mode",
+                hint=hint,
+            )
+        if group.members[group.primary] == az_name:
+            if set(group.members.values()) <= {az_name}:
+                raise FaultError(
+                    f"az-loss: {group.name} has no member outside {az_name} that could take over",
+                    hint=f"that is a finding of its own; {hint}",
+                )
+            led[group.name] = group.primary
+    return led
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzOutage:
     """A zone of an environment in AWS, bound."""
@@ -139,7 +166,11 @@ class AzOutage:
 
     gap_s: ClassVar[float] = 1.0  # each look may be a call to AWS
     felt_within_s: ClassVar[float] = 180.0  # a machine takes its time to stop, and a balancer to notice
-    gone_within_s: ClassVar[float] = 300.0  # and to start
+
+    @property
+    def gone_within_s(self) -> float:
+        """A machine takes its time to start, and a cache that is filled anew takes longer."""
+        return 1200.0 if "caches" in self.losses else 300.0
 
     @property
     def what(self) -> str:
@@ -207,6 +238,8 @@ class AzOutage:
         parts: dict[str, OutagePart] = {}
         if "databases" in own:
             parts["databases"] = OutageDatabases(zone=self.zone, configuration=where, kind=kind, **own["databases"])
+        if "caches" in own:
+            parts["caches"] = OutageCaches(zone=self.zone, configuration=where, kind=kind, **own["caches"])
         if "scaling" in own:
             parts["scaling"] = OutageScaling(
                 instance_ids=self.instance_ids,

@@ -28,6 +28,7 @@ KINDS: dict[str, str] = {
     "cpu-stress": "stormproof.faults.cpu_stress",
     "dependency-bad-tls": "stormproof.faults.dependency_bad_tls",
     "database-failover": "stormproof.faults.database_failover",
+    "database-reboot": "stormproof.faults.database_reboot",
     "dependency-cut": "stormproof.faults.dependency_cut",
     "dependency-dns": "stormproof.faults.dependency_dns",
     "dependency-error": "stormproof.faults.dependency_error",
@@ -36,6 +37,7 @@ KINDS: dict[str, str] = {
     "dependency-reset": "stormproof.faults.dependency_reset",
     "dependency-timeout": "stormproof.faults.dependency_timeout",
     "instance-stop": "stormproof.faults.instance_stop",
+    "instance-terminate": "stormproof.faults.instance_terminate",
     "lambda-concurrency": "stormproof.faults.lambda_concurrency",
     "memory-pressure": "stormproof.faults.memory_pressure",
     "process-kill": "stormproof.faults.process_kill",
@@ -56,6 +58,11 @@ def module(kind: str) -> ModuleType:
 def of_aws() -> list[str]:
     """The kinds that can be injected in an environment in AWS."""
     return [kind for kind in KINDS if AWS in module(kind).ENVIRONMENTS]
+
+
+def has_undo(kind: str) -> bool:
+    """Whether the undo of *kind* brings back what was there; a module whose undo cannot says `HAS_UNDO = False`."""
+    return bool(getattr(module(kind), "HAS_UNDO", True))
 
 
 def argument_models() -> dict[str, type[BaseModel]]:

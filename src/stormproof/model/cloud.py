@@ -12,7 +12,7 @@ READY_KEY, READY_VALUE = "chaos-ready", "true"
 
 # What an AZ loss may be made of, in the order in which it is done; undone the other way round. The reasons are in
 # docs/adr/0034-az-loss-in-aws.md: writers come back last, and nobody's instances are judged before they have a network.
-AZ_LOSS_PARTS = ("databases", "scaling", "balancers", "network", "instances")
+AZ_LOSS_PARTS = ("databases", "caches", "scaling", "balancers", "network", "instances")
 AZ_LOSS_PARTS_UNLESS_SAID = ("databases", "scaling", "network", "instances")
 
 
@@ -77,6 +77,14 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkAcl:
+    """Where a dependency is cut off by a network ACL."""
+
+    subnets: tuple[str, ...]  # of the workload
+    cidrs: tuple[str, ...]  # of the dependency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudDependency:
     """Something that a workload in AWS calls, and each way in which the file lets it be broken."""
 
@@ -87,6 +95,8 @@ class CloudDependency:
     port: int | None = None  # of its listener in the side-car
     address: str | None = None  # "host:port" that a client connects to: how a cut is seen
     security_group: str | None = None  # whose rules let clients in
+    network_acl: NetworkAcl | None = None
+    database_instance: str | None = None  # an identifier of RDS's
     function: Function | None = None
 
     @property
@@ -96,9 +106,17 @@ class CloudDependency:
         found = {
             "proxy": f"{proxied}, throttling" if self.service else proxied,
             "security_group": "dependency-cut",
+            "network_acl": "dependency-cut with `connections: all`",
+            "database_instance": "database-reboot",
             "function": "lambda-concurrency",
         }
-        there = {"proxy": self.port, "security_group": self.security_group, "function": self.function}
+        there = {
+            "proxy": self.port,
+            "security_group": self.security_group,
+            "network_acl": self.network_acl,
+            "database_instance": self.database_instance,
+            "function": self.function,
+        }
         return {way: kinds for way, kinds in found.items() if there[way] is not None}
 
 
@@ -147,6 +165,7 @@ class CloudFile:
     target_groups: tuple[str, ...] = ()
     scaling_groups: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
+    cache_groups: tuple[str, ...] = ()
     az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS_UNLESS_SAID
     az_loss_by: str = "calls"  # or "fis"
     alarms_guard: tuple[str, ...] = ()
@@ -183,6 +202,16 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheGroup:
+    """An ElastiCache replication group: the zone (AWS's name for it) of each member, and who leads."""
+
+    name: str
+    arn: str
+    primary: str  # "": with cluster mode, ElastiCache does not say
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
     """A file of kind `aws`, resolved: what carries the tags, and nothing else."""
 
@@ -192,6 +221,7 @@ class Cloud:
     target_groups: Mapping[str, str] = field(default_factory=dict)  # name → ARN
     scaling_groups: tuple[ScalingGroup, ...] = ()
     clusters: tuple[Cluster, ...] = ()
+    cache_groups: tuple[CacheGroup, ...] = ()
     az_loss_parts: tuple[str, ...] = AZ_LOSS_PARTS_UNLESS_SAID
     az_loss_by: str = "calls"  # who does it: our own calls, or "fis"
     alarms_guard: Mapping[str, str] = field(default_factory=dict)  # name → ARN: a run ends when one of them fires

@@ -33,6 +33,7 @@ class Guardrails:
     """None, or an empty tuple, means that the environment does not restrict it."""
 
     faults: tuple[str, ...] | None = None  # kinds that may be injected
+    allow_no_undo: tuple[str, ...] = ()  # kinds that may be injected though nothing brings back what they break
     accounts: tuple[str, ...] | None = None
     regions: tuple[str, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)  # every AWS resource that is touched must carry them

@@ -122,6 +122,9 @@ def _cloud(cloud: Cloud, environment: Environment) -> dict[str, Any]:
         },
         "auto_scaling_groups": [one.name for one in cloud.scaling_groups],
         "database_clusters": {one.name: {"writer": one.writer, "members": dict(one.members)} for one in cloud.clusters},
+        "cache_groups": {
+            one.name: {"primary": one.primary, "members": dict(one.members)} for one in cloud.cache_groups
+        },
         "load_balancers": dict(cloud.load_balancers),
         "target_groups": dict(cloud.target_groups),
     }
@@ -139,6 +142,7 @@ def _cloud_lines(cloud: dict[str, Any]) -> list[str]:
         ),
         *(f"  group     {name}" for name in cloud["auto_scaling_groups"]),
         *(f"  cluster   {name}, written by {row['writer']}" for name, row in cloud["database_clusters"].items()),
+        *(f"  cache     {name}, led by {row['primary'] or '?'}" for name, row in cloud["cache_groups"].items()),
     ]
 
 

@@ -34,8 +34,10 @@ LACKING: dict[str, str] = {
     "control-plane-denied": "FIS injects errors into the APIs of EC2 and Kinesis only, and no denials",
     "cpu-stress": _NO_PROCESS,
     "database-failover": "FIS has it (aws:rds:failover-db-cluster), chooses the heir itself and does not fail back",
+    "database-reboot": "FIS has it (aws:rds:reboot-db-instances), and does not fail back; compiling it is not in this"
+    " version",
     "dependency-bad-tls": _NO_HTTP,
-    "dependency-cut": "FIS changes no security group; it cuts whole subnets (az-loss, mode: network)",
+    "dependency-cut": "FIS changes no security group, and its ACLs cut whole subnets off (az-loss, mode: network)",
     "dependency-dns": "FIS has no fault of name resolution",
     "dependency-error": _NO_HTTP,
     "dependency-latency": _NO_HTTP,
@@ -43,6 +45,7 @@ LACKING: dict[str, str] = {
     "dependency-reset": _NO_HTTP,
     "dependency-timeout": _NO_HTTP,
     "instance-stop": "FIS has it (aws:ec2:stop-instances); compiling it is not in this version",
+    "instance-terminate": "FIS has it (aws:ec2:terminate-instances); compiling it is not in this version",
     "key-stale": "FIS changes no parameter of a workload",
     "lambda-concurrency": "FIS delays and fails Lambda's invocations, and throttles none",
     "memory-pressure": _NO_PROCESS,
@@ -55,6 +58,14 @@ LACKING: dict[str, str] = {
 
 _LATENCY_DOCUMENT = "AWSFIS-Run-Network-Latency-Sources"
 _JITTER_MS = "10"
+
+# The same for parts of an AZ loss.
+_LACKING_PARTS = {
+    "balancers": "FIS takes no load balancer out of a zone",
+    "caches": "FIS does not fail over but cuts the power of nodes"
+    " (aws:elasticache:replicationgroup-interrupt-az-power); compiling it is not in this version",
+}
+
 _DISRUPTED_MAX = "PT2M"  # AWS's own scenario cuts the network for two minutes; the instances are down meanwhile
 
 
@@ -125,11 +136,12 @@ def _zone(fault: ResolvedFault, cloud: Cloud, duration: str, *, is_denied: bool)
     """A zone that is lost: its power, its network, its writers; and nothing starts there."""
     zone = cloud.zones[str(fault.target["zone"])]
     losses = fault.target["losses"]
-    if "balancers" in losses:
-        raise InputError(
-            where=fault.fault_id, what="az_loss.parts", expected="parts that AWS FIS has", got="balancers",
-            hint="FIS takes no load balancer out of a zone; compile with a file that leaves the part out",
-        )  # fmt: skip
+    for part, why in _LACKING_PARTS.items():
+        if part in losses:
+            raise InputError(
+                where=fault.fault_id, what="az_loss.parts", expected="parts that AWS FIS has", got=part,
+                hint=f"{why}; compile with a file that leaves the part out",
+            )  # fmt: skip
     broken = Broken()
     if "instances" in losses:
         broken = broken.with_(_power(fault, cloud, zone, duration))

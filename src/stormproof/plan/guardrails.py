@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stormproof.errors import GuardrailError
+from stormproof.faults import catalogue
 from stormproof.plan.resolve import kinds_of
 from stormproof.spec.quantity import format_duration
 
@@ -40,6 +41,7 @@ def check_guardrails(
     `run.killswitch`, the typed phrase `check_confirmation`.
     """
     _check_names(guardrails, "faults", guardrails.faults, [*(fault.kind for fault in resolved), *kinds_of(resolved)])
+    _check_undo(guardrails, kinds_of(resolved))
     _check_names(guardrails, "accounts", guardrails.accounts, [environment.aws.account])
     _check_names(guardrails, "regions", guardrails.regions, [environment.aws.region])
     targets = sorted({target for fault in resolved for target in fault.targets})
@@ -146,6 +148,18 @@ def _check_names(guardrails: Guardrails, name: str, allowed: Sequence[str] | Non
     for one in asked:
         if allowed is not None and one not in allowed:
             raise _refusal(guardrails, name, ", ".join(allowed) or "none", repr(one))
+
+
+def _check_undo(guardrails: Guardrails, kinds: Sequence[str]) -> None:
+    for kind in kinds:
+        if kind not in guardrails.allow_no_undo and not catalogue.has_undo(kind):
+            raise _refusal(
+                guardrails,
+                "allow_no_undo",
+                ", ".join(guardrails.allow_no_undo) or "none",
+                f"{kind!r}, and nothing brings back what that breaks",
+                hint=f"if that is meant: `allow_no_undo: [{kind}]` under `guardrails`, in a change that is reviewed",
+            )
 
 
 def _minutes(start: dt.datetime, end: dt.datetime) -> Iterator[dt.datetime]:

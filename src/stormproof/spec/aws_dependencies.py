@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import urllib.parse
 from typing import TYPE_CHECKING
 
 from stormproof.errors import SpecError
-from stormproof.model.cloud import CloudDependency, Function, Sidecar
+from stormproof.model.cloud import CloudDependency, Function, NetworkAcl, Sidecar
 from stormproof.spec.document import Document, Location, dotted
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def sidecar_from(fields: AwsEnvironmentFields) -> Sidecar | None:
 
 def dependency_from(name: str, fields: DependencyFields) -> CloudDependency:
     """What *fields* say of the dependency called *name*."""
+    acl = fields.network_acl
     return CloudDependency(
         name=name,
         service=fields.service,
@@ -40,6 +42,8 @@ def dependency_from(name: str, fields: DependencyFields) -> CloudDependency:
         port=fields.proxy.port if fields.proxy else None,
         address=fields.address,
         security_group=fields.security_group,
+        network_acl=NetworkAcl(subnets=tuple(acl.subnets), cidrs=tuple(acl.cidrs)) if acl else None,
+        database_instance=fields.database_instance,
         function=Function(name=fields.function.name, payload=fields.function.payload) if fields.function else None,
     )
 
@@ -49,12 +53,17 @@ def check_dependencies(fields: AwsEnvironmentFields, document: Document) -> None
     taken = {urllib.parse.urlsplit(fields.proxy.admin).port: "proxy.admin"} if fields.proxy else {}
     for name, one in fields.dependencies.items():
         here: Location = ("dependencies", name)
-        if not (one.proxy or one.security_group or one.function):
-            expected = "a way in which it can be broken: proxy, security_group or function"
+        connected_to = one.security_group or one.network_acl or one.database_instance
+        if not (one.proxy or connected_to or one.function):
+            expected = (
+                "a way in which it can be broken: proxy, security_group, network_acl, database_instance, function"
+            )
             raise _wrong(document, here, expected, "none")
-        if (one.security_group is None) != (one.address is None):
-            got = "one of them"
-            raise _wrong(document, here, "`security_group` and `address`, or neither", got)
+        if bool(connected_to) != bool(one.address):
+            expected = "`address` with `security_group`, `network_acl` or `database_instance`, or neither"
+            raise _wrong(document, here, expected, "one of them")
+        if one.network_acl:
+            _check_cidrs(one.network_acl.cidrs, document, (*here, "network_acl", "cidrs"))
         if one.function:
             _check_payload(one.function.payload, document, (*here, "function", "payload"))
         if one.proxy:
@@ -64,6 +73,14 @@ def check_dependencies(fields: AwsEnvironmentFields, document: Document) -> None
                 raise _wrong(document, (*here, "proxy", "port"), "a port of its own", got)
             taken[one.proxy.port] = name
     _check_parameters(fields, document)
+
+
+def _check_cidrs(cidrs: list[str], document: Document, here: Location) -> None:
+    for index, cidr in enumerate(cidrs):
+        try:
+            ipaddress.ip_network(cidr)
+        except ValueError as error:
+            raise _wrong(document, (*here, index), f"a network in CIDR notation ({error})", cidr) from error
 
 
 def _check_payload(text: str, document: Document, here: Location) -> None:

@@ -32,6 +32,8 @@ _UrlPath = Annotated[str, StringConstraints(strict=True, pattern=r"^/[^\s?#]{0,4
 _Parameter = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_./{}-]{1,500}$")]
 _Service = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{1,60}$")]
 _SecurityGroup = Annotated[str, StringConstraints(strict=True, pattern=r"^sg-[0-9a-f]{8,17}$")]
+_Subnet = Annotated[str, StringConstraints(strict=True, pattern=r"^subnet-[0-9a-f]{8,17}$")]
+_Cidr = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f.:]{2,39}/[0-9]{1,3}$")]
 _HostPort = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,250}:[0-9]{1,5}$")]
 _Payload = Annotated[str, StringConstraints(strict=True, max_length=10_000)]
 _Dependency = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9-]{0,62}$")]
@@ -89,12 +91,12 @@ class ZoneFields(_Section):
 class AzLossFields(_Section):
     """What an AZ loss is made of here."""
 
-    parts: list[Literal["databases", "scaling", "balancers", "network", "instances"]] = Field(
+    parts: list[Literal["databases", "caches", "scaling", "balancers", "network", "instances"]] = Field(
         default=["databases", "scaling", "network", "instances"],
         min_length=1,
-        max_length=5,
-        description="In whatever order: they are done as databases, scaling, balancers, network, instances, and undone"
-        " backwards.",
+        max_length=6,
+        description="In whatever order: they are done as databases, caches, scaling, balancers, network, instances, and"
+        " undone backwards.",
     )
     by: Literal["calls", "fis"] = Field(
         default="calls",
@@ -195,6 +197,17 @@ class FunctionFields(_Section):
     payload: _Payload = Field(description="JSON with which it may be invoked at any time: how a throttle is seen.")
 
 
+class NetworkAclFields(_Section):
+    """Between the workload and a dependency."""
+
+    subnets: Annotated[list[_Subnet], Field(min_length=1, max_length=20)] = Field(
+        description="The workload's subnets that lose the way to it. They must carry the tags."
+    )
+    cidrs: Annotated[list[_Cidr], Field(min_length=1, max_length=10)] = Field(
+        description="Where it is: none of it in one of these subnets, within which no ACL is asked."
+    )
+
+
 class DependencyFields(_Section):
     """Something that the workload calls, and how it can be broken."""
 
@@ -210,8 +223,16 @@ class DependencyFields(_Section):
     security_group: _SecurityGroup | None = Field(
         default=None, description="Broken by taking away the ingress rules for its port. It must carry the tags."
     )
+    network_acl: NetworkAclFields | None = Field(
+        default=None, description="Broken by a network ACL, which cuts connections that are open, too."
+    )
+    database_instance: _Word | None = Field(
+        default=None, description="An RDS instance, by identifier: broken by its reboot. It must carry the tags."
+    )
     address: _HostPort | None = Field(
-        default=None, description="`host:port` that is connected to, with `security_group`: how a cut is seen."
+        default=None,
+        description="`host:port` that is connected to, with `security_group`, `network_acl` or `database_instance`: how"
+        " it is seen that nobody gets through.",
     )
     function: FunctionFields | None = Field(
         default=None, description="Broken by its reserved concurrency. It must carry the tags."
@@ -256,6 +277,9 @@ class AwsEnvironmentFields(_Section):
     target_groups: _Names = Field(default=[], description="By name.")
     auto_scaling_groups: _Names = Field(default=[], description="By name: those that would replace what is lost.")
     database_clusters: _Names = Field(default=[], description="Aurora and Multi-AZ clusters, by identifier.")
+    cache_groups: _Names = Field(
+        default=[], description="ElastiCache replication groups without cluster mode, by id: for the part `caches`."
+    )
     az_loss: AzLossFields = Field(default_factory=AzLossFields)
     slis: dict[_Word, SliFields] = Field(
         default={}, max_length=20, description="CloudWatch metrics, by a name of ours."

@@ -63,6 +63,7 @@ def cloud_file_from(fields: AwsEnvironmentFields, document: Document) -> CloudFi
         target_groups=tuple(fields.target_groups),
         scaling_groups=tuple(fields.auto_scaling_groups),
         clusters=tuple(fields.database_clusters),
+        cache_groups=tuple(fields.cache_groups),
         az_loss_parts=tuple(part for part in AZ_LOSS_PARTS if part in fields.az_loss.parts),
         az_loss_by=fields.az_loss.by,
         alarms_guard=tuple(fields.alarms.guard),
@@ -174,7 +175,7 @@ def _names(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
         yield ("ledger", "bucket"), fields.ledger.bucket
     if fields.aws.profile:
         yield ("aws", "profile"), fields.aws.profile
-    for key in ("load_balancers", "target_groups", "auto_scaling_groups", "database_clusters"):
+    for key in ("load_balancers", "target_groups", "auto_scaling_groups", "database_clusters", "cache_groups"):
         for index, name in enumerate(getattr(fields, key)):
             yield (key, index), name
     for name, one in fields.dependencies.items():
@@ -182,6 +183,8 @@ def _names(fields: AwsEnvironmentFields) -> Iterator[tuple[Location, str]]:
             yield ("dependencies", name, "upstream"), one.upstream
         if one.address:
             yield ("dependencies", name, "address"), one.address
+        if one.database_instance:
+            yield ("dependencies", name, "database_instance"), one.database_instance
         if one.function:
             yield ("dependencies", name, "function", "name"), one.function.name
     for key, value in fields.tags.items():

@@ -192,6 +192,11 @@ class GuardrailsFields(_Section):
     """What this environment allows, whatever a spec says."""
 
     faults: list[_Word] | None = Field(default=None, max_length=100, description="The only kinds of fault allowed.")
+    allow_no_undo: list[_Word] = Field(
+        default=[],
+        max_length=20,
+        description="Kinds of fault that are allowed though nothing brings back what they break: `instance-terminate`.",
+    )
     accounts: list[_Account] | None = Field(default=None, description="The only AWS accounts allowed, 12 digits each.")
     regions: list[_Word] | None = Field(default=None, max_length=50, description="The only AWS regions allowed.")
     tags: dict[_Line, _Line] = Field(

@@ -30,6 +30,7 @@ def guardrails_from(fields: GuardrailsFields, document: Document) -> Guardrails:
         raise _wrong(document, ("change_windows",), expected, "an empty list, which would never allow a run")
     return Guardrails(
         faults=_names(fields.faults),
+        allow_no_undo=tuple(fields.allow_no_undo),
         accounts=_names(fields.accounts),
         regions=_names(fields.regions),
         tags=dict(fields.tags),

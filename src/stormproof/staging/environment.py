@@ -17,6 +17,7 @@ from stormproof.staging.identity import check_identity
 from stormproof.staging.targets import (
     check_called,
     read_balancing,
+    read_cache_groups,
     read_clusters,
     read_instances,
     read_scaling_groups,
@@ -45,6 +46,8 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         groups = read_scaling_groups(file, where)
     with told("reading the database clusters"):
         clusters = read_clusters(file, where)
+    with told("reading the caches"):
+        caches = read_cache_groups(file, where)
     with told("reading load balancers and target groups"):
         balancers, targets = read_balancing(file, where)
     with told("reading what is called"):
@@ -59,6 +62,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         target_groups=targets,
         scaling_groups=groups,
         clusters=clusters,
+        cache_groups=caches,
         az_loss_parts=file.az_loss_parts,
         az_loss_by=file.az_loss_by,
         alarms_guard=guard,
@@ -126,12 +130,14 @@ def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
     for named, operations in (
         (file.scaling_groups, ["autoscaling:DescribeAutoScalingGroups"]),
         (file.clusters, ["rds:DescribeDBClusters", "rds:DescribeDBInstances"]),
+        (file.cache_groups, ["elasticache:DescribeReplicationGroups", "elasticache:ListTagsForResource"]),
         (file.load_balancers, ["elbv2:DescribeLoadBalancers", "elbv2:DescribeTags"]),
         (file.target_groups, ["elbv2:DescribeTargetGroups", "elbv2:DescribeTags", "elbv2:DescribeTargetHealth"]),
         ((*file.alarms_guard, *file.alarms_expected), ["cloudwatch:DescribeAlarms"]),
         (file.slis, ["cloudwatch:GetMetricData"]),
         (file.topic_arn, ["sns:GetTopicAttributes"]),
         ([one for one in file.dependencies.values() if one.security_group], ["ec2:DescribeSecurityGroups"]),
+        ([one for one in file.dependencies.values() if one.database_instance], ["rds:DescribeDBInstances"]),
         ([one for one in file.dependencies.values() if one.function], ["lambda:GetFunction"]),
         (file.deniable_roles, ["iam:ListRoleTags"]),
     ):
@@ -144,10 +150,12 @@ def discovery_calls(name: str, file: CloudFile) -> tuple[ApiCall, ...]:
 
 def _digest(cloud: Cloud, counts: dict[str, int]) -> str:
     """The shape of the environment, so that two runs can be said to have met the same one."""
-    shape = {
+    shape: dict[str, Any] = {
         "zones": {name: [zone.az_id, counts[name]] for name, zone in cloud.zones.items()},
         "groups": [one.name for one in cloud.scaling_groups],
         "clusters": {one.name: sorted(one.members.values()) for one in cloud.clusters},
         "balancing": sorted([*cloud.load_balancers, *cloud.target_groups]),
     }
+    if cloud.cache_groups:
+        shape["caches"] = {one.name: sorted(one.members.values()) for one in cloud.cache_groups}
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

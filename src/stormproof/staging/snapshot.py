@@ -26,8 +26,8 @@ def snapshot(environment: Environment, faults: Sequence[ResolvedFault]) -> dict[
     """JSON-ready: two snapshots are equal when nothing was left behind. Raises `UnavailableError`.
 
     ``instances``: state, subnet, security groups. ``networks``: each subnet's ACL, the rules of ACLs and groups.
-    ``scaling``: suspended processes, sizes, subnets. ``clusters``: who writes. ``experiments``: ours in FIS that run,
-    and templates. ``faults``: what each fault finds before it acts, or why it would not.
+    ``scaling``: suspended processes, sizes, subnets. ``clusters``: who writes. ``caches``: who leads. ``experiments``:
+    ours in FIS that run, and templates. ``faults``: what each fault finds before it acts, or why it would not.
     """
     assert environment.cloud is not None, "asked only of an environment in AWS"
     with told("reading the state of the environment"):
@@ -36,6 +36,7 @@ def snapshot(environment: Environment, faults: Sequence[ResolvedFault]) -> dict[
             "networks": _networks(environment),
             "scaling": _scaling(environment),
             "clusters": _clusters(environment),
+            "caches": _caches(environment),
             "experiments": _experiments(environment),
             "faults": {fault.fault_id: _prior(fault) for one in faults for fault in one.atoms},
         }
@@ -113,6 +114,18 @@ def _clusters(environment: Environment) -> dict[str, Any]:
         for page in pages.paginate(Filters=filters)
         for one in page["DBClusters"]
     }
+
+
+def _caches(environment: Environment) -> dict[str, Any]:
+    groups = environment.cloud.cache_groups if environment.cloud else ()
+    if not groups:
+        return {}
+    client, found = _client("elasticache", environment), {}
+    for one in groups:
+        (group,) = client.describe_replication_groups(ReplicationGroupId=one.name)["ReplicationGroups"]
+        rows = [row for shard in group["NodeGroups"] for row in shard["NodeGroupMembers"]]
+        found[one.name] = {row["CacheClusterId"]: row.get("CurrentRole") for row in rows}
+    return found
 
 
 def _experiments(environment: Environment) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from stormproof.errors import GuardrailError, UnavailableError
 from stormproof.faults import aws
-from stormproof.model.cloud import CloudFile, CloudZone, Cluster, InstanceAddress, ScalingGroup
+from stormproof.model.cloud import CacheGroup, CloudFile, CloudZone, Cluster, InstanceAddress, ScalingGroup
 from stormproof.model.environment import Instance
 
 _RUNNING = "running"
@@ -123,6 +123,32 @@ def read_clusters(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[Cl
     return tuple(_cluster(rows[name], zones) for name in file.clusters)
 
 
+def read_cache_groups(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[CacheGroup, ...]:
+    """The file's replication groups, with the zone of each member. Asked one by one: there is no filter."""
+    if not file.cache_groups:
+        return ()
+    client: Any = aws.client("elasticache", configuration)
+    rows, tags = {}, {}
+    for name in file.cache_groups:
+        try:
+            (rows[name],) = client.describe_replication_groups(ReplicationGroupId=name)["ReplicationGroups"]
+        except client.exceptions.ReplicationGroupNotFoundFault:
+            continue
+        tags[name] = _tags(client.list_tags_for_resource(ResourceName=rows[name]["ARN"])["TagList"])
+    _check_there(file, "cache_groups", file.cache_groups, tags)
+    return tuple(_cache_group(row) for row in rows.values())
+
+
+def _cache_group(row: Mapping[str, Any]) -> CacheGroup:
+    members = [one for shard in row["NodeGroups"] for one in shard["NodeGroupMembers"]]
+    return CacheGroup(
+        name=row["ReplicationGroupId"],
+        arn=row["ARN"],
+        primary=next((one["CacheClusterId"] for one in members if one.get("CurrentRole") == "primary"), ""),
+        members={one["CacheClusterId"]: one.get("PreferredAvailabilityZone", "") for one in members},
+    )
+
+
 def read_balancing(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """ARN by name: of the file's load balancers, and of its target groups."""
     elbv2: Any = aws.client("elbv2", configuration)
@@ -144,7 +170,7 @@ def read_balancing(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[d
 
 
 def check_called(file: CloudFile, configuration: Mapping[str, Any]) -> None:
-    """The security groups and functions that dependencies name, and deniable roles, are there and carry the tags."""
+    """What dependencies name, and the deniable roles, are there and carry the tags."""
     groups = {one.security_group: name for name, one in file.dependencies.items() if one.security_group}
     if groups:
         pages = aws.client("ec2", configuration).get_paginator("describe_security_groups")
@@ -153,12 +179,36 @@ def check_called(file: CloudFile, configuration: Mapping[str, Any]) -> None:
         tags = {str(row["GroupId"]): _tags(row.get("Tags", ())) for row in rows}
         for group, name in groups.items():
             _check_there(file, f"dependencies.{name}.security_group", [group], tags)
+    _check_subnets(file, configuration)
     for name, one in file.dependencies.items():
+        if one.database_instance:
+            found = _database_tags(one.database_instance, configuration)
+            _check_there(file, f"dependencies.{name}.database_instance", [one.database_instance], found)
         if one.function:
             found = _function_tags(one.function.name, configuration)
             _check_there(file, f"dependencies.{name}.function", [one.function.name], found)
     for role in (one.rpartition("/")[2] for one in file.deniable_roles):
         _check_there(file, "deniable_roles", [role], _role_tags(role, configuration))
+
+
+def _check_subnets(file: CloudFile, configuration: Mapping[str, Any]) -> None:
+    """By filter: a call that names one which is gone fails for all."""
+    named = {name: one.network_acl.subnets for name, one in file.dependencies.items() if one.network_acl}
+    if not named:
+        return
+    ids = sorted({subnet for subnets in named.values() for subnet in subnets})
+    pages = aws.client("ec2", configuration).get_paginator("describe_subnets")
+    rows = [row for page in pages.paginate(Filters=[{"Name": "subnet-id", "Values": ids}]) for row in page["Subnets"]]
+    tags = {str(row["SubnetId"]): _tags(row.get("Tags", ())) for row in rows}
+    for name, subnets in named.items():
+        _check_there(file, f"dependencies.{name}.network_acl.subnets", subnets, tags)
+
+
+def _database_tags(name: str, configuration: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    pages = aws.client("rds", configuration).get_paginator("describe_db_instances")
+    where = [{"Name": "db-instance-id", "Values": [name]}]
+    rows = [row for page in pages.paginate(Filters=where) for row in page["DBInstances"]]
+    return {str(row["DBInstanceIdentifier"]): _tags(row.get("TagList", ())) for row in rows}
 
 
 def _function_tags(name: str, configuration: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -12,6 +12,7 @@ from botocore.stub import Stubber
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws, catalogue
 from stormproof.faults.api_call import CallsAws
+from stormproof.faults.dead_man import HasInverse
 from stormproof.faults.outage_balancers import OutageBalancers
 from stormproof.faults.protocol import Seen
 from stormproof.model.environment import Environment
@@ -106,16 +107,61 @@ def test_every_fault_of_aws_says_which_calls_it_makes() -> None:
         assert ("FailoverDBCluster" in {call.operation for call in bound.api_calls}) is needed
 
 
-@pytest.mark.parametrize("kind", catalogue.of_aws())
-def test_each_kind_of_aws_is_planned_for_its_example(kind: str) -> None:
+def _examples() -> list[tuple[str, dict[str, Any]]]:
+    modules = [catalogue.module(kind) for kind in catalogue.of_aws()]
+    modes = [
+        (module.KIND, example)
+        for module in modules
+        if catalogue.LOCAL not in module.ENVIRONMENTS
+        for example in getattr(module, "MODE_EXAMPLES", {}).values()
+    ]
+    return [*((module.KIND, module.EXAMPLE) for module in modules), *modes]
+
+
+@pytest.mark.parametrize(("kind", "example"), _examples())
+def test_each_kind_of_aws_is_planned_for_its_example(kind: str, example: dict[str, Any]) -> None:
     """With the calls that it makes; its data survives a ledger."""
-    example = catalogue.module(kind).EXAMPLE
     fault = catalogue.resolve(kind, example, make_aws_environment(), fault_id=f"1-{kind}")
     bound = catalogue.bind(kind, json.loads(json.dumps(dict(fault.target))), fault.configuration)
 
     assert isinstance(bound, CallsAws)
     assert fault.targets
     assert fault.what == bound.what
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "says"),
+    [
+        (
+            "dependency-cut",
+            {"dependency": "thumbnails", "connections": "all"},
+            r"`network_acl`: ledger, got .thumbnails.\n\nhint: .* broken by lambda-concurrency by its `function`",
+        ),
+        ("dependency-cut", {"dependency": "orders"}, r"with a `security_group`: ledger, got 'orders'"),
+        ("database-reboot", {"dependency": "ledger"}, r"with a `database_instance`: orders, got 'ledger'"),
+    ],
+)
+def test_a_dependency_that_cannot_be_broken_that_way_is_said(kind: str, arguments: dict[str, Any], says: str) -> None:
+    """With those that can, and the ways in which this one can."""
+    with pytest.raises(InputError, match=says):
+        catalogue.resolve(kind, arguments, make_aws_environment(), fault_id="1")
+
+
+def test_a_cut_by_acl_has_a_dead_mans_switch_where_the_environment_wants_one() -> None:
+    """It is one of those that calls to AWS, and nothing else, bring back."""
+    environment = make_aws_environment()
+    role = "arn:aws:iam::123456789012:role/stormproof-scheduler"
+    switched = dataclasses.replace(environment.aws, dead_man_role=role, dead_man_after_s=7200.0)
+    example = {"dependency": "ledger", "connections": "all"}
+    asked = []
+    for one in (environment, dataclasses.replace(environment, aws=switched)):
+        fault = catalogue.resolve("dependency-cut", example, one, fault_id="1-dependency-cut")
+        bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
+        assert isinstance(bound, HasInverse)
+        assert isinstance(bound, CallsAws)
+        asked.append("CreateSchedule" in {call.operation for call in bound.api_calls})
+
+    assert asked == [False, True]
 
 
 def _seen_by_targets() -> tuple[Any, Stubber]:

@@ -93,6 +93,23 @@ def test_the_parts_of_a_fault_are_faults_too() -> None:
         check_guardrails(allowed, make_experiment(), (fault,), make_environment(), now=NOON)
 
 
+def test_what_nothing_brings_back_is_refused_unless_it_is_allowed_by_name() -> None:
+    """Also by an environment that restricts nothing else; and the hint is the line that would allow it."""
+    fault = dataclasses.replace(make_fault(), kind="instance-terminate", target={})
+
+    for allowed in ((), ("az-loss",)):
+        with pytest.raises(
+            GuardrailError, match=r"guardrails.allow_no_undo: allowed is .*'instance-terminate'"
+        ) as error:
+            check_guardrails(
+                Guardrails(allow_no_undo=allowed), make_experiment(), (fault,), make_environment(), now=NOON
+            )
+        assert error.value.hint
+        assert "`allow_no_undo: [instance-terminate]`" in error.value.hint
+    allowing = Guardrails(allow_no_undo=("instance-terminate",))
+    check_guardrails(allowing, make_experiment(), (fault,), make_environment(), now=NOON)
+
+
 def window(start: str, end: str, *days: int, zone: dt.tzinfo = BERLIN) -> ChangeWindow:
     """A window by the clock of *zone*."""
     return ChangeWindow(

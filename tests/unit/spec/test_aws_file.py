@@ -82,6 +82,18 @@ def test_parts_are_done_in_our_order_whatever_theirs(tmp_path: Path) -> None:
             lambda d: d["dependencies"]["recommendations"].update(upstream="http://api.prod.example.com"),
             "dependencies.recommendations.upstream: expected no name that looks like production",
         ),
+        (
+            lambda d: d["dependencies"]["ledger"].pop("address"),
+            "expected `address` with `security_group`, `network_acl` or",
+        ),
+        (
+            lambda d: d["dependencies"]["ledger"]["network_acl"].update(cidrs=["10.0.9.1/24"]),
+            r"ledger.network_acl.cidrs.0: expected a network in CIDR notation \(10.0.9.1/24 has host bits set\)",
+        ),
+        (
+            lambda d: d["dependencies"]["ledger"]["network_acl"].update(subnets=["vpc-01234567"]),
+            "dependencies.ledger.network_acl.subnets.0: expected",
+        ),
         (lambda d: d["parameters"].update(key="/shop/key"), r"parameters.key: expected a name with \{instance\} in it"),
         (lambda d: d["parameters"].update(release="/shop/{x}"), "parameters.release: expected the name of a parameter"),
         (lambda d: d["guardrails"].update(fautls=[]), "did you mean `faults`"),
