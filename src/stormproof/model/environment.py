@@ -136,6 +136,7 @@ class Environment:
     target_names: Mapping[str, str] = field(default_factory=dict)  # balancer host "ip:port" → instance id
     release_parameter: str | None = None  # SSM parameter that says which release of the workload is served
     variant: str | None = None  # the lab's variant
+    health_check: HealthCheck | None = None  # of its target groups, where the balancer is not the proxy
     cloud: Cloud | None = None  # of an environment in AWS: what it has beside its instances
     workload_version: str = ""
     topology_digest: str = ""

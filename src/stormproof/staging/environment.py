@@ -46,7 +46,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
     with told("reading the database clusters"):
         clusters = read_clusters(file, where)
     with told("reading load balancers and target groups"):
-        balancers, targets = read_balancing(file, where)
+        balancers, targets, check = read_balancing(file, where)
     with told("reading what is called"):
         check_called(file, where)
     with told("reading the alarms"):
@@ -76,6 +76,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         aws=aws,
         zones=with_keys(instances, file),
         cloud=cloud,
+        health_check=check,
         **called(file),
         topology_digest=_digest(cloud, {zone: len(own) for zone, own in instances.items()}),
     )
