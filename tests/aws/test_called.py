@@ -14,9 +14,11 @@ from stormproof.faults import call_log, catalogue
 from stormproof.faults.mirror import Mirror
 from stormproof.plan.dry_run import dry_run
 from stormproof.plan.resolve import resolve_faults
+from stormproof.record.difference import differences
 from stormproof.spec.environment_file import load_environment
 from stormproof.spec.loader import load_experiment
 from stormproof.staging.environment import discover
+from stormproof.staging.snapshot import snapshot
 from support.aws_fault import Rehearsal, compare, inject, resolve, undo
 from support.command import ROOT
 from support.emulated_aws import ACCOUNT, Estate, Recorder, environment_file, recorder, state_of
@@ -106,6 +108,34 @@ def test_what_the_side_car_breaks_is_in_the_accounts_ledger(estate: Estate, tmp_
     assert (mirror.bucket, mirror.prefix) == ("shop-stormproof-ledger", "stormproof/staging")
     assert fault.configuration["aws_account"] == ACCOUNT
     assert call_log.path_of({**fault.configuration, "ledger_path": "/run/ledger.jsonl"}) == "/run/calls.jsonl"
+
+
+def test_a_snapshot_sees_what_a_side_car_has(estate: Estate, tmp_path: Path) -> None:
+    """Its runtime and its files, changed and back; a document is told by its digest."""
+    with sidecar(estate, tmp_path, {"cart": {"service": "dynamodb"}}):
+        cloud = load_environment(tmp_path / "environments", "staging").cloud
+        assert cloud is not None
+        environment = discover("staging", cloud)
+        fault = catalogue.resolve(
+            "throttling", {"dependency": "cart", "rate": "5/s"}, environment, fault_id="1-throttling"
+        )
+        before = snapshot(environment, [fault])
+        assert inject(fault, tmp_path / "run")["felt"]
+        broken = snapshot(environment, [fault])
+        assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+        after = snapshot(environment, [fault])
+
+    assert after == before
+    assert list(before["proxy"]["listeners"]) == ["cart"]
+    changed = differences(before, broken)
+    assert [one.partition(":")[0] for one in changed] == [
+        "faults.1-throttling", "proxy.files.buckets/cart.json", "proxy.runtime.stormproof.cart.throttle_percent",
+    ]  # fmt: skip
+    assert max(map(len, changed)) < 200
+    calls = [json.loads(line) for line in (tmp_path / "run/calls.jsonl").read_text().splitlines()]
+    assert [one["operation"] for one in calls if one["service"] == "envoy"] == [
+        "ReplaceBuckets", "RuntimeModify", "RuntimeModify", "ReplaceBuckets",
+    ]  # fmt: skip
 
 
 def _bucket(estate: Estate) -> None:

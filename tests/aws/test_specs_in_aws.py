@@ -22,7 +22,7 @@ from support.lab import RunningLab, running_lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
-SHORT = ("timeline.steady=5s", "timeline.fault=5s", "timeline.recovery=3s")
+SHORT = ("timeline.steady=2s", "timeline.fault=5s", "timeline.recovery=2s")
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,10 @@ def test_a_hardened_shop_stays_fast_while_recommendations_hang(account: Account,
     assert [one["operation"] for one in calls if one["service"] == "envoy"] == ["RuntimeModify"] * 2
 
 
-@pytest.mark.alone
 def test_a_naive_shop_loses_its_carts_while_dynamodb_throttles(naive: Account, tmp_path: Path) -> None:
     """Refuted, by what customers got; the calls were turned away by the side-car, in DynamoDB's own words."""
     before = naive.state()
-    done = _run("throttling", naive, tmp_path, *SHORT)
+    done = _run("throttling", naive, tmp_path, *SHORT, "load.arrivals=50/s")
 
     found = _came_to(done, "refuted", naive, before)
     assert found["availability of /cart during fault >= 99%"]["verdict"] == "refuted"
@@ -137,6 +136,7 @@ def test_another_machine_undoes_with_the_file_alone(account: Account, tmp_path: 
         wait_for("all of them to end", lambda: not run.members(), within_s=20)
     shutil.rmtree(tmp_path / "here")
     broken, left = account.state(), account.open_entries()
+    account.forget_lease()
     begun_s = time.monotonic()
     undone = stormproof("undo", "--env", account.file, "--json", **_machine(tmp_path / "elsewhere"))
     took_s = time.monotonic() - begun_s
