@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,14 @@ def history_of(run: Path) -> History:
         str(zone): tuple(str(instance["id"]) for instance in instances)
         for zone, instances in (environment.get("zones") or {}).items()
     }
+    ids = {one for own in zones.values() for one in own}
+    opinions = opinions_of(read_rows(run / "readings.jsonl"))
     return History(
-        opinions=opinions_of(read_rows(run / "readings.jsonl")),
+        opinions=tuple(replace(one, targets=_by_instance(one.targets, ids)) for one in opinions),
         requests=_requests(run / "samples"),
         faults=faults_of(read_rows(run / "events.jsonl"), zones),
-        settings=settings_of((environment.get("proxy") or {}).get("health_check")),
+        # Of a balancer that is our proxy, else of target groups.
+        settings=settings_of((environment.get("proxy") or {}).get("health_check") or environment.get("health_check")),
         groups=zones,
     )
 
@@ -110,6 +113,22 @@ def opinions_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Opinion, ...]:
         }
         found.append(Opinion(at_s=at_s, until_s=until_s, targets=views))
     return tuple(found)
+
+
+def _by_instance(targets: Mapping[str, View], ids: Collection[str]) -> dict[str, View]:
+    """*targets* by the ids that faults know: one of target groups is called ``<group>/<id>`` in a reading.
+
+    An instance in several groups is out only where all of them say so: until then it is sent something.
+    """
+    found: dict[str, View] = {}
+    for name, view in targets.items():
+        one = name.rpartition("/")[2]
+        key = one if one in ids else name
+        other = found.get(key)
+        found[key] = (
+            view if other is None else View(healthy=other.healthy or view.healthy, flags=other.flags + view.flags)
+        )
+    return found
 
 
 def faults_of(events: Sequence[Mapping[str, Any]], zones: Mapping[str, tuple[str, ...]]) -> tuple[Fault, ...]:

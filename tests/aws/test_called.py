@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import pytest
 
 from stormproof.errors import FaultError, InputError
-from stormproof.faults import catalogue
+from stormproof.faults import call_log, catalogue
+from stormproof.faults.mirror import Mirror
 from stormproof.plan.dry_run import dry_run
 from stormproof.plan.resolve import resolve_faults
+from stormproof.record.difference import differences
 from stormproof.spec.environment_file import load_environment
 from stormproof.spec.loader import load_experiment
 from stormproof.staging.environment import discover
+from stormproof.staging.snapshot import snapshot
 from support.aws_fault import Rehearsal, compare, inject, resolve, undo
 from support.command import ROOT
-from support.emulated_aws import Estate, Recorder, environment_file, recorder, state_of
+from support.emulated_aws import ACCOUNT, Estate, Recorder, environment_file, recorder, state_of
 from support.sidecar import RunningSidecar, listening, sidecar
 from support.workload import CALLED_DIRECTLY, answering
 
@@ -83,6 +87,88 @@ def test_the_shipped_specs_are_planned_and_looked_at_unchanged(
     assert [one.operation for one in wire.calls if one.changes] == []
     assert state_of(estate) == before
     assert _parameters(estate) == {}
+
+
+@pytest.mark.parametrize("kind", ["dependency-timeout", "dependency-error", "dependency-refuse", "throttling"])
+def test_what_the_side_car_breaks_is_in_the_accounts_ledger(estate: Estate, tmp_path: Path, kind: str) -> None:
+    """Its undo is mirrored like everybody's, for any machine with the file; and its calls are written down."""
+    settings = {
+        "proxy": {"admin": "http://127.0.0.1:9", "directory": "/nowhere"},
+        "dependencies": {
+            "recommendations": {"upstream": "http://127.0.0.1:9", "proxy": {"port": 9101}},
+            "cart": {"service": "dynamodb", "proxy": {"port": 9102}},
+        },
+        "ledger": {"bucket": "shop-stormproof-ledger"},
+    }
+    _bucket(estate)
+    fault = resolve(estate, tmp_path, estate.url, kind, catalogue.module(kind).EXAMPLE, **settings)
+    mirror = Mirror.of(fault.configuration)
+
+    assert mirror is not None
+    assert (mirror.bucket, mirror.prefix) == ("shop-stormproof-ledger", "stormproof/staging")
+    assert fault.configuration["aws_account"] == ACCOUNT
+    assert call_log.path_of({**fault.configuration, "ledger_path": "/run/ledger.jsonl"}) == "/run/calls.jsonl"
+
+
+def test_a_snapshot_sees_what_a_side_car_has(estate: Estate, tmp_path: Path) -> None:
+    """Its runtime and its files, changed and back; a document is told by its digest."""
+    with sidecar(estate, tmp_path, {"cart": {"service": "dynamodb"}}):
+        cloud = load_environment(tmp_path / "environments", "staging").cloud
+        assert cloud is not None
+        environment = discover("staging", cloud)
+        fault = catalogue.resolve(
+            "throttling", {"dependency": "cart", "rate": "5/s"}, environment, fault_id="1-throttling"
+        )
+        before = snapshot(environment, [fault])
+        assert inject(fault, tmp_path / "run")["felt"]
+        broken = snapshot(environment, [fault])
+        assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+        after = snapshot(environment, [fault])
+
+    assert after == before
+    assert list(before["proxy"]["listeners"]) == ["cart"]
+    changed = differences(before, broken)
+    assert [one.partition(":")[0] for one in changed] == [
+        "faults.1-throttling", "proxy.files.buckets/cart.json", "proxy.runtime.stormproof.cart.throttle_percent",
+    ]  # fmt: skip
+    assert max(map(len, changed)) < 200
+    calls = [json.loads(line) for line in (tmp_path / "run/calls.jsonl").read_text().splitlines()]
+    assert [one["operation"] for one in calls if one["service"] == "envoy"] == [
+        "ReplaceBuckets", "RuntimeModify", "RuntimeModify", "ReplaceBuckets",
+    ]  # fmt: skip
+
+
+def _bucket(estate: Estate) -> None:
+    s3 = estate.client("s3")
+    if "shop-stormproof-ledger" not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket="shop-stormproof-ledger")
+    s3.put_bucket_versioning(Bucket="shop-stormproof-ledger", VersioningConfiguration={"Status": "Enabled"})
+
+
+def test_parameters_have_a_dead_mans_switch(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
+    """Set before the act: what was there is put back, what was not there deleted, should nobody of ours be left."""
+    ssm, scheduler = estate.client("ssm"), estate.client("scheduler")
+    first, second = (f"/shop/{one}/key" for one in estate.instances["a"])
+    ssm.put_parameter(Name=first, Value="current", Type="String")
+    settings = {
+        "parameters": PARAMETERS, "proxy": {"admin": "http://127.0.0.1:9", "directory": "/nowhere"},
+        "dependencies": {"recommendations": {"upstream": "http://127.0.0.1:9", "proxy": {"port": 9101}}},
+        "dead_man": {"role": f"arn:aws:iam::{ACCOUNT}:role/stormproof-scheduler", "after": "1h"},
+    }  # fmt: skip
+    before = _parameters(estate)
+    fault = resolve(estate, tmp_path / "env", wire.url, "key-stale", {"zone": "a"}, **settings, **CALLED_DIRECTLY)
+    inject(fault, tmp_path / "run")
+
+    assert wire.changes[:3] == ["CreateSchedule", "CreateSchedule", "PutParameter"]
+    rows = [scheduler.get_schedule(Name=row["Name"])["Target"] for row in scheduler.list_schedules()["Schedules"]]
+    assert {row["Arn"].rpartition(":")[2]: json.loads(row["Input"]) for row in rows} == {
+        "putParameter": {"Name": first, "Value": "current", "Type": "String", "Overwrite": True},
+        "deleteParameter": {"Name": second},
+    }
+    assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+    assert scheduler.list_schedules()["Schedules"] == []
+    assert _parameters(estate) == before
+    ssm.delete_parameter(Name=first)
 
 
 @pytest.mark.parametrize(("kind", "arguments"), [("release", {"version": "v2"}), ("key-stale", {"zone": "a"})])

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from stormproof.faults.envoy_admin import EnvoyAdmin
 from support.command import ROOT, stormproof
 from support.emulated_aws import Estate, environment_file, state_of
 from support.mailbox import mailbox
+from support.sidecar import sidecar
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("unhurried")]
-
-GOLDEN = ROOT / "tests/golden/aws/az-loss-rehearsed.json"
 
 
 def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path) -> None:
@@ -30,10 +30,7 @@ def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path)
     )  # fmt: skip
 
     assert done.code == 0, f"{done.out}\n{done.err}"
-    rows = [_told(row) for row in done.document["steps"]]
-    if os.environ.get("STORMPROOF_UPDATE_GOLDEN"):
-        GOLDEN.write_text(json.dumps(rows, indent=2) + "\n")
-    assert rows == json.loads(GOLDEN.read_text())
+    _compare("az-loss", [_told(row) for row in done.document["steps"]])
     assert state_of(estate) == before
     calls = [json.loads(line) for line in next(tmp_path.glob("runs/*/*/calls.jsonl")).read_text().splitlines()]
     assert {"StopInstances", "DescribeInstances"} <= {call["operation"] for call in calls}
@@ -42,6 +39,31 @@ def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path)
     assert "a rehearsal, each fault cut off and undone" in begins
     assert ended.startswith("REHEARSED in staging: ")
     assert "why: 5 times, each as before\neverything that was broken was put back" in ended
+
+
+@pytest.mark.slow
+def test_what_is_in_a_side_car_is_rehearsed_alike(estate: Estate, tmp_path: Path) -> None:
+    """A real Envoy: what is set in it and the file that is replaced are among the calls, its runtime in the state."""
+    with sidecar(estate, tmp_path, {"cart": {"service": "dynamodb"}}) as running:
+        assert running.file.sidecar is not None
+        envoy = EnvoyAdmin(url=running.file.sidecar.admin_url, node_id=running.file.sidecar.node_id)
+        before = (running.files(), envoy.all_overrides(), envoy.listeners())
+
+        done = stormproof(
+            "rehearse", ROOT / "experiments/throttling", "--env", tmp_path / "environments/staging.yaml", "--json",
+            "--out", tmp_path / "runs", timeout_s=300, STORMPROOF_STATE_DIR=str(tmp_path / "state"),
+        )  # fmt: skip
+
+        assert done.code == 0, f"{done.out}\n{done.err}"
+        _compare("throttling", [_told(row) for row in done.document["steps"]])
+        assert (running.files(), envoy.all_overrides(), envoy.listeners()) == before
+
+
+def _compare(slug: str, rows: list[dict[str, Any]]) -> None:
+    golden = ROOT / f"tests/golden/aws/{slug}-rehearsed.json"
+    if os.environ.get("STORMPROOF_UPDATE_GOLDEN"):
+        golden.write_text(json.dumps(rows, indent=2) + "\n")
+    assert rows == json.loads(golden.read_text())
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

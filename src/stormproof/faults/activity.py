@@ -207,7 +207,8 @@ def _undo_entry(ledger: Ledger, entry: Entry, *, events_path: Path | None, who: 
         reason = f"undone, but still seen from outside after {patience_s:g} s"
         say(events.FAULT_NOT_GONE, reason=reason, evidence=dict(watch.look.evidence) if watch.look else {})
         return result("undo-failed", reason)
-    if (switch := DeadMan.of(entry.fault_id, entry.configuration)) is not None and (left := switch.disarm()):
+    switch = DeadMan.of(entry.fault_id, entry.configuration) if isinstance(fault, HasInverse) else None
+    if switch is not None and (left := switch.disarm()):
         say(events.FAULT_UNDONE, at=time.time(), reason=left)
     done = result("undone")
     say(events.FAULT_GONE, at=watch.seen_at, evidence=dict(watch.look.evidence) if watch.look else {})
@@ -222,9 +223,12 @@ def part_id(fault_id: str, part: str) -> str:
 def vanished(configuration: Mapping[str, Any]) -> bool:
     """Whether the lab that *configuration* points into is no more.
 
-    Only for a lab: every endpoint is on this machine, and each refuses connections or, where the port has been
-    taken since, is an Envoy with another node id. Anything further away is never taken for gone.
+    Only for a lab or an emulator: every endpoint is on this machine, and each refuses connections or, where the port
+    has been taken since, is an Envoy with another node id. Anything further away is never taken for gone: in front of a
+    side-car in AWS there may be a tunnel that is down, or this is not the machine that it is on.
     """
+    if configuration.get("aws_partition") and not configuration.get("aws_endpoint_url"):
+        return False
     urls = [str(value) for key, value in configuration.items() if key.endswith("_url") and value]
     if not urls or not all(is_loopback(url) for url in urls):
         return False

@@ -1,4 +1,4 @@
-"""Which calls to AWS a run made: a line of `calls.jsonl` each, beside its ledger, from every process that acts for it.
+"""What a run asked of AWS and changed in its side-car: a line of `calls.jsonl` each, from every process that acts.
 
 Names, answers and request ids, which CloudTrail has as well; never arguments or credentials.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from stormproof.record.atomic import append_line
 
 FILE_NAME = "calls.jsonl"
+ENVOY = "envoy"  # the side-car: what is set in it, and each file of its that is replaced
 READS = ("Describe", "Get", "List", "AssumeRole")  # to become who the plan says is no change to anything
 
 
@@ -29,6 +30,15 @@ def path_of(configuration: Mapping[str, Any]) -> str:
 def changes(name: str) -> bool:
     """Whether the operation *name* is not one that only reads."""
     return not name.startswith(READS)
+
+
+def write_down(path: str, *, service: str, operation: str, **fields: Any) -> None:
+    """A line for one call that was answered; nothing where *path* is "". A full disk stops no call."""
+    if not path:
+        return
+    row = {"at": time.time(), "pid": os.getpid(), "service": service, "operation": operation}
+    with contextlib.suppress(OSError):
+        append_line(Path(path), {**row, **(fields or {"status": 200, "error": None})})
 
 
 def log_calls(client: Any, path: str) -> None:
@@ -50,9 +60,7 @@ def log_calls(client: Any, path: str) -> None:
 
     def row(operation: str, **fields: Any) -> None:
         service = client.meta.service_model.service_name
-        line = {"at": time.time(), "pid": os.getpid(), "service": service, "operation": operation, **fields}
-        with contextlib.suppress(OSError):
-            append_line(Path(path), line)
+        write_down(path, service=service, operation=operation, **fields)
 
     client.meta.events.register("after-call", answered)
     client.meta.events.register("after-call-error", failed)

@@ -93,7 +93,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=bound,
-        configuration=proxy_configuration(proxy),
+        configuration=proxy_configuration(environment, proxy),
         targets=(dependency.name,),
         undo="put the proxy's runtime values back and see requests answered well",
     )

@@ -23,10 +23,18 @@ from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask_together
 from stormproof.faults.envoy_latency import drawn_latency, no_latency
 from stormproof.faults.protocol import Look, Seen
-from stormproof.faults.proxied import ProxiedArguments, admin, canary_url, looks_needed, proxied, proxy_configuration
+from stormproof.faults.proxied import (
+    ProxiedArguments,
+    admin,
+    canary_url,
+    looks_needed,
+    proxied,
+    proxy_configuration,
+    write_watched,
+)
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
-from stormproof.record.atomic import dump_json, write_bytes
+from stormproof.record.atomic import dump_json
 from stormproof.spec.quantity import Duration, Share
 
 __all__ = ["confirm", "inject", "undo"]
@@ -90,7 +98,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=bound,
-        configuration=proxy_configuration(proxy),
+        configuration=proxy_configuration(environment, proxy),
         targets=(dependency.name,),
         undo="put the filter back and see requests answered at once",
     )
@@ -137,7 +145,7 @@ class DependencyLatency:
     def act(self) -> None:
         """Put our filter in its place."""
         path = Path(self.config_path)
-        write_bytes(path, self._ours(path.read_text()))
+        write_watched(path, self._ours(path.read_text()), self.configuration)
 
     def look(self) -> Look:
         """Requests of our own, at once; each that was held back long enough, or not answered at all, met the delay."""
@@ -168,7 +176,7 @@ class DependencyLatency:
             return
         if there != self._ours(former):
             raise FaultError(f"{KIND}: {path} was changed by somebody else since; left alone")
-        write_bytes(path, former.encode())
+        write_watched(path, former.encode(), self.configuration)
 
     def _ours(self, former: str) -> bytes:
         """Our filter under the name that the *former* document gives it: Envoy refuses any other."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from stormproof.faults import call_log
 from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
@@ -61,7 +62,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=bound,
-        configuration=proxy_configuration(proxy),
+        configuration=proxy_configuration(environment, proxy),
         targets=(dependency.name,),
         undo="put the proxy's listener back and see a request answered",
     )
@@ -117,7 +118,9 @@ class DependencyRefuse:
         self._file().replace(None, before)
 
     def _file(self) -> ListenerFile:
-        return ListenerFile(path=self.listeners_path, listener=self.listener)
+        return ListenerFile(
+            path=self.listeners_path, listener=self.listener, calls=call_log.path_of(self.configuration)
+        )
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyRefuse:

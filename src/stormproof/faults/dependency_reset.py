@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from stormproof.faults import call_log
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
 from stormproof.faults.envoy_listeners import ListenerFile, resetting
@@ -63,7 +64,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         fault_id=fault_id,
         kind=KIND,
         target=bound,
-        configuration=proxy_configuration(proxy),
+        configuration=proxy_configuration(environment, proxy),
         targets=(dependency.name,),
         undo="put the proxy's listener back and see a request answered",
     )
@@ -124,7 +125,9 @@ class DependencyReset:
         return resetting(before, cluster=self.cluster, canary_source=self.canary_source)
 
     def _file(self) -> ListenerFile:
-        return ListenerFile(path=self.listeners_path, listener=self.listener)
+        return ListenerFile(
+            path=self.listeners_path, listener=self.listener, calls=call_log.path_of(self.configuration)
+        )
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> DependencyReset:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stormproof.errors import FaultError, IdentityError
+from stormproof.faults import call_log
 from stormproof.faults.direct import open_direct
 
 TIMEOUT_S = 3.0
@@ -22,6 +23,7 @@ class EnvoyAdmin:
 
     url: str
     node_id: str
+    calls: str = ""  # where changes are written down; "": nowhere
 
     def identify(self) -> None:
         """Raise `IdentityError` unless the node id at *url* is the planned one."""
@@ -35,21 +37,30 @@ class EnvoyAdmin:
 
     def overrides(self, keys: list[str]) -> dict[str, str | None]:
         """The admin layer's value of each key; None where the admin layer sets nothing."""
+        held = self.all_overrides()
+        return {key: held.get(key) for key in keys}
+
+    def all_overrides(self) -> dict[str, str]:
+        """Every key for which the admin layer has a value, in order."""
         document = json.loads(self._request("GET", "/runtime"))
         layers = list(document.get("layers", []))
         admin = next((index for index, name in enumerate(layers) if "admin" in name), None)
-        found: dict[str, str | None] = {}
-        for key in keys:
-            values = document.get("entries", {}).get(key, {}).get("layer_values", [])
-            value = values[admin] if admin is not None and admin < len(values) else ""
-            found[key] = value or None
-        return found
+        if admin is None:
+            return {}
+        values = {key: entry.get("layer_values", []) for key, entry in document.get("entries", {}).items()}
+        return {key: of[admin] for key, of in sorted(values.items()) if admin < len(of) and of[admin]}
+
+    def listeners(self) -> dict[str, Any]:
+        """The address of each listener that takes connections, by name."""
+        document = json.loads(self._request("GET", "/listeners?format=json"))
+        return {one["name"]: one["local_address"] for one in document.get("listener_statuses", [])}
 
     def set(self, values: Mapping[str, str | None]) -> None:
         """Set runtime values in the admin layer; None takes the admin layer's value away."""
         self.identify()
         query = urllib.parse.urlencode({key: "" if value is None else value for key, value in values.items()})
         self._request("POST", f"/runtime_modify?{query}")
+        call_log.write_down(self.calls, service=call_log.ENVOY, operation="RuntimeModify")
 
     def clusters(self) -> dict[str, Any]:
         """The document behind ``/clusters?format=json``."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stormproof.errors import FaultError
+from stormproof.faults import call_log
 from stormproof.record.atomic import write_json
 
 _TCP_PROXY_TYPE = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
@@ -28,6 +29,7 @@ class ListenerFile:
 
     path: str
     listener: str
+    calls: str = ""  # where changes are written down; "": nowhere
 
     def read(self) -> dict[str, Any] | None:
         """The listener as it stands in the file, None when it is not there; `FaultError` for no such file."""
@@ -64,6 +66,7 @@ class ListenerFile:
             resources = others if wanted is None else [*others, dict(wanted)]
             ordered = sorted(resources, key=lambda one: str(one["name"]))
             write_json(Path(self.path), {**document, "resources": ordered})
+        call_log.write_down(self.calls, service=call_log.ENVOY, operation="ReplaceListeners")
 
     def _document(self) -> dict[str, Any]:
         try:

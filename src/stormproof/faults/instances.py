@@ -60,7 +60,7 @@ def choose(
 
 def lab_configuration(environment: Environment) -> dict[str, Any]:
     """What says, in any process and at any later time, which lab the instances are in; empty where there is none."""
-    return proxy_configuration(environment.proxy) if environment.proxy else {}
+    return proxy_configuration(environment, environment.proxy) if environment.proxy else {}
 
 
 def identify_lab(configuration: Mapping[str, Any]) -> None:

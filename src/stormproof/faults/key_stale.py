@@ -18,6 +18,7 @@ from stormproof.faults import aws, parameter
 from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import Reply, ask
+from stormproof.faults.dead_man import Inverse
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -150,6 +151,10 @@ class StaleKey:
         """Each parameter as it was."""
         for name, value in prior["values"].items():
             parameter.put_back(self.configuration, name, ours=STALE, before=value)
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """The same, by AWS itself."""
+        return parameter.inverse(prior["values"])
 
 
 def _word(reply: Reply) -> str:

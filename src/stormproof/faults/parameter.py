@@ -9,6 +9,7 @@ from typing import Any
 from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, Purpose, arn, reads
+from stormproof.faults.dead_man import DeadMan, Inverse
 from stormproof.model.environment import Environment, Instance
 
 NOT_FOUND = "ParameterNotFound"
@@ -88,6 +89,20 @@ def put_back(configuration: Mapping[str, Any], name: str, *, ours: str, before: 
             raise FaultError(f"{name}: could not be deleted: {error}") from error
 
 
+def inverse(values: Mapping[str, str | None]) -> list[Inverse]:
+    """The calls by which AWS itself brings *values* back, None by deletion."""
+    return [
+        Inverse(service="ssm", operation="deleteParameter", request={"Name": name})
+        if value is None
+        else Inverse(
+            service="ssm",
+            operation="putParameter",
+            request={"Name": name, "Value": value, "Type": PLAIN, "Overwrite": True},
+        )
+        for name, value in values.items()
+    ]
+
+
 def api_calls(names: Sequence[str], configuration: Mapping[str, Any]) -> tuple[ApiCall, ...]:
     """What a fault that changes parameters *names* calls."""
     own = tuple(arn(configuration, "ssm", f"parameter/{name.lstrip('/')}") for name in names)
@@ -99,6 +114,7 @@ def api_calls(names: Sequence[str], configuration: Mapping[str, Any]) -> tuple[A
     return (
         *reads("sts:GetCallerIdentity", "ssm:GetParameter"),
         *(ApiCall(service="ssm", operation=name, purpose=purpose, resources=own) for name, purpose in calls),
+        *(switch.api_calls if (switch := DeadMan.of("", configuration)) else ()),
     )
 
 

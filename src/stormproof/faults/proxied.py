@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from stormproof.errors import FaultError, InputError
+from stormproof.faults import call_log
 from stormproof.faults.canary import ask
 from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Dependency, Environment, Proxy
+from stormproof.record.atomic import write_bytes
 
 # How likely a look may miss a fault that hits only a share of the requests.
 _MISSED_AT_MOST = 0.001
@@ -61,14 +64,29 @@ def other_ways(environment: Environment, name: str) -> str | None:
     return f"the environment's file says that {name} is broken by {ways}"
 
 
-def proxy_configuration(proxy: Proxy) -> dict[str, Any]:
-    """What a fault needs to reach the proxy again, from any process."""
-    return {"envoy_admin_url": proxy.admin_url, "envoy_node_id": proxy.node_id}
+def proxy_configuration(environment: Environment, proxy: Proxy) -> dict[str, Any]:
+    """What a fault needs to reach the proxy again, from any process; in AWS also whose ledger its undo is kept in."""
+    there = {"envoy_admin_url": proxy.admin_url, "envoy_node_id": proxy.node_id}
+    if environment.cloud is None:
+        return there
+    return {**environment.aws.configuration, **there}
 
 
 def admin(configuration: Mapping[str, Any]) -> EnvoyAdmin:
     """The proxy's admin interface, from `proxy_configuration`."""
-    return EnvoyAdmin(url=str(configuration["envoy_admin_url"]), node_id=str(configuration["envoy_node_id"]))
+    return EnvoyAdmin(
+        url=str(configuration["envoy_admin_url"]),
+        node_id=str(configuration["envoy_node_id"]),
+        calls=call_log.path_of(configuration),
+    )
+
+
+def write_watched(path: Path, content: bytes, configuration: Mapping[str, Any]) -> None:
+    """Replace a file that the proxy watches, and write that down where calls are."""
+    write_bytes(path, content)
+    call_log.write_down(
+        call_log.path_of(configuration), service=call_log.ENVOY, operation=f"Replace{path.parent.name.title()}"
+    )
 
 
 def canary_url(dependency: Dependency) -> str:

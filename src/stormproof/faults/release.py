@@ -18,6 +18,7 @@ from stormproof.faults import aws, parameter
 from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
 from stormproof.faults.canary import ask
+from stormproof.faults.dead_man import Inverse
 from stormproof.faults.protocol import Look, Seen
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
@@ -119,6 +120,10 @@ class ServedRelease:
     def revert(self, prior: Mapping[str, Any]) -> None:
         """The parameter as it was."""
         parameter.put_back(self.configuration, self.parameter, ours=self.version, before=prior["value"])
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """The same, by AWS itself."""
+        return parameter.inverse({self.parameter: prior["value"]})
 
 
 def bind(target: Mapping[str, Any], configuration: Mapping[str, Any]) -> ServedRelease:

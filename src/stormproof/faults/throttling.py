@@ -19,13 +19,12 @@ from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall
 from stormproof.faults.binding import activities, resolved
-from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.envoy_rate_limit import bucket_resource
 from stormproof.faults.protocol import Look, Seen
-from stormproof.faults.proxied import ProxiedArguments, other_ways
+from stormproof.faults.proxied import ProxiedArguments, admin, other_ways, proxy_configuration, write_watched
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
-from stormproof.record.atomic import dump_json, write_bytes
+from stormproof.record.atomic import dump_json
 from stormproof.spec.quantity import Rate
 
 __all__ = ["confirm", "inject", "undo"]
@@ -88,11 +87,7 @@ def resolve(arguments: Arguments, environment: Environment, *, fault_id: str, wh
         "enabled_key": dependency.throttle_enabled_key,
         "config_path": dependency.throttle_config_path,
     }
-    configuration = {
-        "envoy_admin_url": environment.proxy.admin_url,
-        "envoy_node_id": environment.proxy.node_id,
-        "aws_region": environment.aws.region,
-    }
+    configuration = {**proxy_configuration(environment, environment.proxy), "aws_region": environment.aws.region}
     return resolved(
         bind,
         fault_id=fault_id,
@@ -135,11 +130,11 @@ class Throttling:
 
     def identify(self) -> None:
         """The Envoy at the admin address is the plan's."""
-        self._admin().identify()
+        admin(self.configuration).identify()
 
     def prior(self) -> dict[str, Any]:
         """The bucket's file and the runtime value; a throttle in force already is an error."""
-        values = self._admin().overrides([self.enabled_key])
+        values = admin(self.configuration).overrides([self.enabled_key])
         if float(values[self.enabled_key] or 0) > 0:
             raise FaultError(f"{KIND}: {self.dependency} is throttled already", hint="stormproof undo --list")
         return {"runtime": values, "bucket": Path(self.config_path).read_text()}
@@ -147,8 +142,8 @@ class Throttling:
     def act(self) -> None:
         """Put our bucket in its place, then switch it on."""
         path = Path(self.config_path)
-        write_bytes(path, self._bucket(path.read_text()))
-        self._admin().set({self.enabled_key: "100"})
+        write_watched(path, self._bucket(path.read_text()), self.configuration)
+        admin(self.configuration).set({self.enabled_key: "100"})
 
     def look(self) -> Look:
         """Calls of our own, without retries, until one is throttled or the bucket would be empty."""
@@ -168,13 +163,13 @@ class Throttling:
 
     def revert(self, prior: Mapping[str, Any]) -> None:
         """Switch it off, then put the former bucket back, unless somebody else has put theirs there."""
-        admin = self._admin()
-        now = admin.overrides([self.enabled_key])[self.enabled_key]
+        envoy = admin(self.configuration)
+        now = envoy.overrides([self.enabled_key])[self.enabled_key]
         before = prior["runtime"][self.enabled_key]
         if now not in (before, "100"):
             raise FaultError(f"{KIND}: {self.enabled_key} is {now!r}: somebody else changed it since; left alone")
         if now != before:
-            admin.set({self.enabled_key: before})
+            envoy.set({self.enabled_key: before})
         path = Path(self.config_path)
         there = path.read_bytes()
         former = str(prior["bucket"]).encode()
@@ -182,7 +177,7 @@ class Throttling:
             return
         if there != self._bucket(former.decode()):
             raise FaultError(f"{KIND}: {path} was changed by somebody else since; left alone (the throttle is off)")
-        write_bytes(path, former)
+        write_watched(path, former, self.configuration)
 
     def _call(self, client: Any) -> tuple[str, str] | None:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -196,9 +191,9 @@ class Throttling:
         return None
 
     def _client(self) -> Any:
-        client = aws.client(
-            self.service, {**self.configuration, "aws_endpoint_url": self.url}, attempts=1, timeout_s=1.0
-        )
+        # As nobody in particular: the side-car signs anew, and a role would be assumed at its address.
+        there = {"aws_endpoint_url": self.url, "aws_region": self.configuration["aws_region"]}
+        client = aws.client(self.service, there, attempts=1, timeout_s=1.0)
 
         def mark(request: Any, **_: Any) -> None:
             request.headers["x-stormproof-canary"] = "1"
@@ -211,11 +206,6 @@ class Throttling:
         name = str(json.loads(former)["resources"][0]["name"])
         return dump_json(
             bucket_resource(name, rate_per_s=self.rate_per_s, burst=self.burst, runtime_key=self.enabled_key)
-        )
-
-    def _admin(self) -> EnvoyAdmin:
-        return EnvoyAdmin(
-            url=str(self.configuration["envoy_admin_url"]), node_id=str(self.configuration["envoy_node_id"])
         )
 
 

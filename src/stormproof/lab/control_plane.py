@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import math
 import os
 import sys
 import threading
@@ -142,6 +143,7 @@ def seed(topology: Topology) -> dict[str, str]:
     elbv2 = _client("elbv2", topology)
     balancer = elbv2.create_load_balancer(Name="shop", Subnets=list(subnets.values()))["LoadBalancers"][0]
     group = elbv2.create_target_group(Name="shop", Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]
+    _say_how_it_is_checked(group["TargetGroupArn"], topology)
     elbv2.register_targets(
         TargetGroupArn=group["TargetGroupArn"],
         Targets=[{"Id": i.id, "Port": i.address.port} for i in topology.instances],
@@ -162,6 +164,22 @@ def seed(topology: Topology) -> dict[str, str]:
 
     _put(_client("ssm", topology), WANTED_PARAMETER, FIRST.name)
     return subnets
+
+
+def _say_how_it_is_checked(target_group_arn: str, topology: Topology) -> None:
+    """Let the target group say how the balancer checks: in whole seconds, which are all that the API has.
+
+    Rounded up, so that what is concluded from "it had the time to notice" stays true. Set in moto's memory, which
+    refuses a time-out that is not shorter than the interval.
+    """
+    from moto.elbv2.models import elbv2_backends
+
+    policy = variant_named(topology.variant).balancer
+    group = elbv2_backends[ACCOUNT][REGION].target_groups[target_group_arn]
+    group.health_check_interval_seconds = math.ceil(policy.health_interval_s)
+    group.health_check_timeout_seconds = math.ceil(policy.health_timeout_s)
+    group.unhealthy_threshold_count = str(policy.unhealthy_threshold)
+    group.healthy_threshold_count = str(policy.healthy_threshold)
 
 
 def _put(ssm: Any, name: str, value: str) -> None:

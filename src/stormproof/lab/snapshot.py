@@ -56,7 +56,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
     admin = EnvoyAdmin(url=topology.admin.url, node_id=topology.lab_id)
     admin.identify()
     return {
-        "runtime": _runtime(topology),
+        "runtime": admin.all_overrides(),
         "envoy": _envoy_configuration(topology),
         "files": dict(_files(directory)),
         "health": dict(sorted(target_health(admin.clusters(), topology).items())),
@@ -85,19 +85,6 @@ def _find(environment: Environment) -> tuple[Path, LabRecord]:
 def _get(topology: Topology, path: str) -> Any:
     with open_direct(f"{topology.admin.url}{path}", timeout_s=_TIMEOUT_S) as answer:
         return json.load(answer)
-
-
-def _runtime(topology: Topology) -> dict[str, str]:
-    """Every key for which Envoy's admin layer has a value."""
-    document = _get(topology, "/runtime")
-    layers = list(document.get("layers", []))
-    admin = next((index for index, name in enumerate(layers) if "admin" in name), None)
-    values = {
-        key: entry["layer_values"][admin]
-        for key, entry in document.get("entries", {}).items()
-        if admin is not None and admin < len(entry.get("layer_values", []))
-    }
-    return {key: value for key, value in sorted(values.items()) if value}
 
 
 def _envoy_configuration(topology: Topology) -> dict[str, str]:

@@ -138,6 +138,7 @@ class Environment:
     release_parameter: str | None = None  # SSM parameter that says which release of the workload is served
     control_route: ControlRoute | None = None  # None: no header is routed
     variant: str | None = None  # the lab's variant
+    health_check: HealthCheck | None = None  # of its target groups, where the balancer is not the proxy
     cloud: Cloud | None = None  # of an environment in AWS: what it has beside its instances
     workload_version: str = ""
     topology_digest: str = ""

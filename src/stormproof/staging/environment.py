@@ -49,7 +49,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
     with told("reading the caches"):
         caches = read_cache_groups(file, where)
     with told("reading load balancers and target groups"):
-        balancers, targets = read_balancing(file, where)
+        balancers, targets, check = read_balancing(file, where)
     with told("reading what is called"):
         check_called(file, where)
     with told("reading the alarms"):
@@ -81,6 +81,7 @@ def discover(name: str, file: CloudFile, *, seed: int | None = None) -> Environm
         zones=with_keys(instances, file),
         cloud=cloud,
         control_route=file.control_route,
+        health_check=check,
         **called(file),
         topology_digest=_digest(cloud, {zone: len(own) for zone, own in instances.items()}),
     )

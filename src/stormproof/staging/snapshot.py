@@ -10,15 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stormproof.errors import StormproofError
 from stormproof.faults import aws, catalogue
 from stormproof.faults.aws_errors import told
+from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.model.environment import Environment
 from stormproof.model.plan import ResolvedFault
 
 _OVER = frozenset({"completed", "stopped", "failed", "cancelled"})
+_TEXT_MAX = 200
 _OURS = "stormproof"  # what the tags of everything that we make begin with
 
 
@@ -27,9 +30,12 @@ def snapshot(environment: Environment, faults: Sequence[ResolvedFault]) -> dict[
 
     ``instances``: state, subnet, security groups. ``networks``: each subnet's ACL, the rules of ACLs and groups.
     ``scaling``: suspended processes, sizes, subnets. ``clusters``: who writes. ``caches``: who leads. ``experiments``:
-    ours in FIS that run, and templates. ``faults``: what each fault finds before it acts, or why it would not.
+    ours in FIS that run, and templates. ``proxy``: of the side-car, what is set in it, which listeners it has, and a
+    digest of each file that it watches, where one of *faults* is in it. ``faults``: what each of them finds before it
+    acts, or why it would not.
     """
     assert environment.cloud is not None, "asked only of an environment in AWS"
+    atoms = [atom for fault in faults for atom in fault.atoms]
     with told("reading the state of the environment"):
         return {
             "instances": _instances(environment),
@@ -38,7 +44,8 @@ def snapshot(environment: Environment, faults: Sequence[ResolvedFault]) -> dict[
             "clusters": _clusters(environment),
             "caches": _caches(environment),
             "experiments": _experiments(environment),
-            "faults": {fault.fault_id: _prior(fault) for one in faults for fault in one.atoms},
+            "proxy": _proxy(environment) if any("envoy_admin_url" in one.configuration for one in atoms) else {},
+            "faults": {fault.fault_id: _prior(fault) for fault in atoms},
         }
 
 
@@ -50,9 +57,16 @@ def _prior(fault: ResolvedFault) -> Any:
     from botocore.exceptions import ClientError
 
     try:
-        return catalogue.bind(fault.kind, fault.target, fault.configuration).prior()
-    except (StormproofError, ClientError) as error:
+        return _brief(catalogue.bind(fault.kind, fault.target, fault.configuration).prior())
+    except (StormproofError, ClientError, OSError) as error:
         return f"{type(error).__name__}: {error}"
+
+
+def _brief(value: Any) -> Any:
+    """*value* with a digest for a text that is a document: a whole file would only be compared."""
+    if isinstance(value, dict):
+        return {key: _brief(item) for key, item in value.items()}
+    return _digest([value]) if isinstance(value, str) and len(value) > _TEXT_MAX else value
 
 
 def _instances(environment: Environment) -> dict[str, Any]:
@@ -140,6 +154,26 @@ def _experiments(environment: Environment) -> dict[str, Any]:
     return {
         "running": sorted(row["id"] for row in running if _is_ours(row) and row["state"]["status"] not in _OVER),
         "templates": sorted(row["id"] for row in templates if _is_ours(row)),
+    }
+
+
+def _proxy(environment: Environment) -> dict[str, Any]:
+    """The side-car. Raises `FaultError` when it does not answer."""
+    proxy = environment.proxy
+    assert proxy is not None, "a fault is in it"
+    envoy = EnvoyAdmin(url=proxy.admin_url, node_id=proxy.node_id)
+    envoy.identify()
+    folders = [Path(proxy.listeners_path).parent] if proxy.listeners_path else []
+    for one in environment.dependencies.values():
+        folders += [Path(path).parent for path in (one.throttle_config_path, one.latency_config_path) if path]
+    return {
+        "runtime": envoy.all_overrides(),
+        "listeners": envoy.listeners(),
+        "files": {
+            f"{folder.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            for folder in dict.fromkeys(folders)
+            for path in sorted(folder.glob("*.json"))
+        },
     }
 
 

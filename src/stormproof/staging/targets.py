@@ -13,7 +13,7 @@ from typing import Any
 from stormproof.errors import GuardrailError, UnavailableError
 from stormproof.faults import aws
 from stormproof.model.cloud import CacheGroup, CloudFile, CloudZone, Cluster, InstanceAddress, ScalingGroup
-from stormproof.model.environment import Instance
+from stormproof.model.environment import HealthCheck, Instance
 
 _RUNNING = "running"
 # `describe_tags` takes this many ARNs a call.
@@ -149,24 +149,42 @@ def _cache_group(row: Mapping[str, Any]) -> CacheGroup:
     )
 
 
-def read_balancing(file: CloudFile, configuration: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """ARN by name: of the file's load balancers, and of its target groups."""
+def read_balancing(
+    file: CloudFile, configuration: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, str], HealthCheck | None]:
+    """ARN by name: of the file's load balancers, and of its target groups; and how the latter are checked."""
     elbv2: Any = aws.client("elbv2", configuration)
     balancers: dict[str, str] = {}
     groups: dict[str, str] = {}
+    checks: list[HealthCheck] = []
     if file.load_balancers:
         for page in elbv2.get_paginator("describe_load_balancers").paginate(Names=list(file.load_balancers)):
             balancers |= {row["LoadBalancerName"]: row["LoadBalancerArn"] for row in page["LoadBalancers"]}
     if file.target_groups:
         for page in elbv2.get_paginator("describe_target_groups").paginate(Names=list(file.target_groups)):
             groups |= {row["TargetGroupName"]: row["TargetGroupArn"] for row in page["TargetGroups"]}
+            checks += [_health_check(row) for row in page["TargetGroups"] if row.get("HealthCheckEnabled", True)]
     tags = _tags_by_arn(elbv2, [*balancers.values(), *groups.values()])
     for key, wanted, found in (
         ("load_balancers", file.load_balancers, balancers),
         ("target_groups", file.target_groups, groups),
     ):
         _check_there(file, key, wanted, {name: tags.get(arn, {}) for name, arn in found.items()})
-    return balancers, groups
+    return balancers, groups, max(checks, key=_slowness_s, default=None)
+
+
+def _health_check(row: Mapping[str, Any]) -> HealthCheck:
+    return HealthCheck(
+        interval_s=float(row["HealthCheckIntervalSeconds"]),
+        timeout_s=float(row["HealthCheckTimeoutSeconds"]),
+        unhealthy_threshold=int(row["UnhealthyThresholdCount"]),
+        healthy_threshold=int(row["HealthyThresholdCount"]),
+    )
+
+
+def _slowness_s(check: HealthCheck) -> float:
+    """How long it may take to notice: of several groups the slowest says whether they had the time."""
+    return check.interval_s * check.unhealthy_threshold + check.timeout_s
 
 
 def check_called(file: CloudFile, configuration: Mapping[str, Any]) -> None:

@@ -47,6 +47,20 @@ def undo(world: Path, who: str = "conductor") -> list[dict[str, Any]]:
     )
 
 
+@pytest.mark.parametrize(
+    ("where", "gone"),
+    [
+        ({}, True),
+        ({"aws_endpoint_url": "http://127.0.0.1:9", "aws_partition": "aws"}, True),
+        ({"aws_endpoint_url": "", "aws_partition": "aws"}, False),
+    ],
+    ids=["a lab", "an emulator", "AWS"],
+)
+def test_a_side_car_that_refuses_is_not_gone_with_its_fault(where: dict[str, Any], gone: bool) -> None:
+    """Nobody listens at its admin port: in AWS that is a tunnel that is down, or another machine."""
+    assert activity.vanished({"envoy_admin_url": "http://127.0.0.1:9", "envoy_node_id": "n", **where}) is gone
+
+
 def test_inject_is_felt_and_undo_is_seen(world: Path) -> None:
     """The whole way there and back, each step in the events."""
     reading = inject(world)

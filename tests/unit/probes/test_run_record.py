@@ -117,6 +117,28 @@ def test_samples_become_requests_of_a_zone(tmp_path: Path) -> None:
     assert {"a": ("i-1",)} == history.groups
 
 
+def test_targets_of_groups_are_the_instances_that_faults_know(tmp_path: Path) -> None:
+    """``<group>/<id>``: in several groups an instance is out when all say so. The groups' check is the balancer's."""
+    check = {"interval_s": 5, "timeout_s": 2, "unhealthy_threshold": 2, "healthy_threshold": 5}
+    environment = {
+        "zones": {"a": [{"id": "i-1"}, {"id": "i-2"}]},
+        "proxy": {"health_check": None},
+        "health_check": check,
+    }
+    (tmp_path / "environment.json").write_text(json.dumps(environment))
+    healthy = {"web/i-1": False, "api/i-1": True, "web/i-2": False, "api/i-2": False, "web/10.0.0.9": True}
+    targets = {name: {"zone": "a", "healthy": one, "flags": [name[:3]]} for name, one in healthy.items()}
+    reading = {"probe": "target_health", "wall_s": 1.0, "reading": {"targets": targets}}
+    (tmp_path / "readings.jsonl").write_text(json.dumps(reading) + "\n")
+    history = history_of(tmp_path)
+
+    views = history.opinions[0].targets
+    assert {"i-1": True, "i-2": False, "web/10.0.0.9": True} == {name: view.healthy for name, view in views.items()}
+    assert ("web", "api") == views["i-2"].flags
+    assert history.settings is not None
+    assert 12 == history.settings.eject_s[1]
+
+
 def test_each_step_has_its_own_faults_and_what_lies_between_its_neighbours(tmp_path: Path) -> None:
     """Two steps that break something and one that does not: a late return is the first one's, until the next onset."""
     from dataclasses import replace as changed
