@@ -38,7 +38,7 @@ def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path)
     begins, ended = (one["Message"] for one in letters.letters())
     assert "a rehearsal, each fault cut off and undone" in begins
     assert ended.startswith("REHEARSED in staging: ")
-    assert "why: 5 times, each as before\neverything that was broken was put back" in ended
+    assert "why: 5 of 5 times, each as before\neverything that was broken was put back" in ended
 
 
 @pytest.mark.slow

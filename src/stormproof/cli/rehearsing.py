@@ -129,7 +129,9 @@ def _rehearse(
             write_json(run.path / "rehearsal.json", [_document(row) for row in rows])
             left = [entry.fault_id for entry in Ledger(run.ledger).outstanding()]
             told = [f"{row.fault_id}, {row.step}: not as before" for row in rows if not row.passed]
-            people.ended("rehearsed", told or [f"{len(rows)} times, each as before"], left=left)
+            people.ended(
+                "rehearsed", told or [f"{len(rows)} of {_expected(resolved)} times, each as before"], left=left
+            )
             people.settle()
     if left:
         raise StormproofError(f"NOT UNDONE: {', '.join(left)}", hint=f"stormproof undo {run.ledger}")
