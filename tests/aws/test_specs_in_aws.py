@@ -87,6 +87,21 @@ def test_a_naive_shop_loses_its_carts_while_dynamodb_throttles(naive: Account, t
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("slug", "whose", "verdict"),
+    [("throttling", "account", "held"), ("dependency-timeout", "naive", "refuted")],
+)
+def test_the_others_come_to_what_they_do_in_the_lab(
+    tmp_path: Path, slug: str, whose: str, verdict: str, request: pytest.FixtureRequest
+) -> None:
+    """At full length, not a setting changed."""
+    account: Account = request.getfixturevalue(whose)
+    before = account.state()
+
+    _came_to(_run(slug, account, tmp_path), verdict, account, before)
+
+
+@pytest.mark.slow
 def test_health_checks_are_as_good_as_they_say(account: Account, tmp_path: Path) -> None:
     """Held, in all of its nine steps: what the target group says of the targets is what is judged."""
     before = account.state()
