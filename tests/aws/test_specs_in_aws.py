@@ -59,7 +59,7 @@ def _came_to(done: Done, verdict: str, account: Account, before: dict[str, Any])
     assert done.out, done.err
     document = done.document
     assert [check for check in document["checks"] if not check["ok"]] == []
-    assert document["verdict"] == verdict, document["findings"]
+    assert document["verdict"] == verdict, [one for one in document["findings"] if one["verdict"] != "held"]
     assert account.state() == before
     assert account.open_entries() == []
     return {one["claim"]: one for one in document["findings"]}
@@ -110,7 +110,7 @@ def test_health_checks_are_as_good_as_they_say(account: Account, tmp_path: Path)
     done = _run("health-checks", account, tmp_path)
 
     found = _came_to(done, "held", account, before)
-    assert found["health_check detects within 2s during v3-key-stale"]["n"] == 6
+    assert found["health_check is deep during v3-dependency-off"]["n"] == 6, "an instance each, however it is called"
 
 
 @pytest.mark.slow
