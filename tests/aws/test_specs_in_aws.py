@@ -22,7 +22,9 @@ from support.lab import RunningLab, running_lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
-SHORT = ("timeline.steady=2s", "timeline.fault=5s", "timeline.recovery=2s")
+# A p99 needs 368 requests, and /product is two fifths of 150 a second.
+SHORT = ("timeline.steady=2s", "timeline.fault=7s", "timeline.recovery=2s")
+SHORTER = ("timeline.steady=2s", "timeline.fault=4s", "timeline.recovery=2s", "load.arrivals=50/s")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def _came_to(done: Done, verdict: str, account: Account, before: dict[str, Any])
     assert done.out, done.err
     document = done.document
     assert [check for check in document["checks"] if not check["ok"]] == []
-    assert document["verdict"] == verdict, document["findings"]
+    assert document["verdict"] == verdict, [one for one in document["findings"] if one["verdict"] != "held"]
     assert account.state() == before
     assert account.open_entries() == []
     return {one["claim"]: one for one in document["findings"]}
@@ -80,10 +82,25 @@ def test_a_hardened_shop_stays_fast_while_recommendations_hang(account: Account,
 def test_a_naive_shop_loses_its_carts_while_dynamodb_throttles(naive: Account, tmp_path: Path) -> None:
     """Refuted, by what customers got; the calls were turned away by the side-car, in DynamoDB's own words."""
     before = naive.state()
-    done = _run("throttling", naive, tmp_path, *SHORT, "load.arrivals=50/s")
+    done = _run("throttling", naive, tmp_path, *SHORTER)
 
     found = _came_to(done, "refuted", naive, before)
     assert found["availability of /cart during fault >= 99%"]["verdict"] == "refuted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("slug", "whose", "verdict"),
+    [("throttling", "account", "held"), ("dependency-timeout", "naive", "refuted")],
+)
+def test_the_others_come_to_what_they_do_in_the_lab(
+    tmp_path: Path, slug: str, whose: str, verdict: str, request: pytest.FixtureRequest
+) -> None:
+    """At full length, not a setting changed."""
+    account: Account = request.getfixturevalue(whose)
+    before = account.state()
+
+    _came_to(_run(slug, account, tmp_path), verdict, account, before)
 
 
 @pytest.mark.slow
@@ -93,7 +110,7 @@ def test_health_checks_are_as_good_as_they_say(account: Account, tmp_path: Path)
     done = _run("health-checks", account, tmp_path)
 
     found = _came_to(done, "held", account, before)
-    assert found["health_check detects within 2s during v3-key-stale"]["n"] == 6
+    assert found["health_check is deep during v3-dependency-off"]["n"] == 6, "an instance each, however it is called"
 
 
 @pytest.mark.slow
@@ -101,7 +118,7 @@ def test_what_nobody_calls_is_not_held(account: Account, tmp_path: Path) -> None
     """Reviews are behind the side-car, and nobody calls them: felt from outside, met by nobody, so invalid."""
     before = account.state()
     aimed = "faults.0.dependency-timeout.dependency=reviews"
-    done = _run("dependency-timeout", account, tmp_path, *SHORT, aimed)
+    done = _run("dependency-timeout", account, tmp_path, *SHORTER, aimed)
 
     assert done.code == 3, done.err
     wrong = [check["reason"] for check in done.document["checks"] if not check["ok"]]

@@ -120,5 +120,7 @@ def _from_bucket(file: EnvironmentFile, local: list[Ledger]) -> list[Path]:
         entries = mirror.entries()
     known = {(ledger.path.resolve(), entry.fault_id) for ledger in local for entry in ledger.outstanding()}
     entries = [one for one in entries if (one.ledger.resolve(), one.document["fault_id"]) not in known]
+    if file.cloud.sidecar is not None:
+        where = {**where, "envoy_admin_url": file.cloud.sidecar.admin_url}
     folder = state_folder() / "mirrored" / file.name
     return [ledger_of(own, folder / run / "ledger.jsonl", configuration=where) for run, own in grouped(entries)]

@@ -251,7 +251,8 @@ def _code(error: Exception) -> str:
 def ledger_of(entries: list[Mirrored], path: Path, *, configuration: Mapping[str, Any]) -> Path:
     """The ledger of *entries*, all of one run, for an undo here: theirs if it is on this machine, else one at *path*.
 
-    *configuration* says as whom the undo is to be done from here; where, and what was there, stays theirs.
+    *configuration* says as whom the undo is to be done from here, and how the side-car is reached; where, and what was
+    there, stays theirs.
     """
     ids = {str(one.document["fault_id"]) for one in entries}
     there = entries[0].ledger
@@ -267,16 +268,20 @@ def ledger_of(entries: list[Mirrored], path: Path, *, configuration: Mapping[str
             str(document["fault_id"]),
             kind=str(document["kind"]),
             target=document["target"],
-            configuration={**document["configuration"], **_callers(configuration)},
+            configuration={**document["configuration"], **_from_here(configuration, document["configuration"])},
             prior=document["prior"],
         )
     return path
 
 
-def _callers(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Who calls, of *configuration*; a profile that another machine has is not asked for here."""
+def _from_here(configuration: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Who calls, of *configuration*, and where the side-car is for us; a profile of another machine is not asked for.
+
+    That it is the same side-car its node id says, which stays theirs.
+    """
     mine = {key: configuration.get(key, "") for key in ("aws_profile", "aws_role_arn", "aws_external_id")}
-    return {**mine, "aws_endpoint_url": configuration.get("aws_endpoint_url", "")}
+    sidecar = {key: configuration[key] for key in ("envoy_admin_url",) if key in configuration and key in theirs}
+    return {**mine, **sidecar, "aws_endpoint_url": configuration.get("aws_endpoint_url", "")}
 
 
 def grouped(entries: list[Mirrored]) -> Iterator[tuple[str, list[Mirrored]]]:

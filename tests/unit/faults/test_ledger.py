@@ -10,6 +10,7 @@ import pytest
 
 from stormproof.errors import FaultError
 from stormproof.faults.ledger import Ledger
+from stormproof.faults.mirror import Mirrored, ledger_of
 
 
 def intend(ledger: Ledger, fault_id: str = "1-az-loss") -> None:
@@ -108,3 +109,20 @@ def test_one_undo_at_a_time_and_a_dead_holder_gives_way(tmp_path: Path) -> None:
         holder.join(10)
     with Ledger(path).locked(deadline_s=1):
         pass
+
+
+@pytest.mark.parametrize(("kind", "reached"), [("dependency-timeout", "http://127.0.0.1:19901"), ("release", None)])
+def test_a_side_car_is_reached_as_this_machine_reaches_it(tmp_path: Path, kind: str, reached: str | None) -> None:
+    """Through a tunnel at another port, as the file here says; which one it must be stays in the entry."""
+    theirs = {"aws_account": "123456789012", "aws_role_arn": "theirs", "ledger_path": "/lost/run-1/ledger.jsonl"}
+    if reached:
+        theirs |= {"envoy_admin_url": "http://127.0.0.1:9901", "envoy_node_id": "stormproof-staging"}
+    document = {"fault_id": "1", "kind": kind, "target": {}, "configuration": theirs, "prior": {}, "wall_s": 1.0}
+    ours = {"aws_role_arn": "ours", "envoy_admin_url": "http://127.0.0.1:19901"}
+    entry = Mirrored(key="k", etag="e", document=document)
+    path = ledger_of([entry], tmp_path / "run-1/ledger.jsonl", configuration=ours)
+
+    (found,) = Ledger(path).outstanding()
+    assert found.configuration.get("envoy_admin_url") == reached
+    assert found.configuration.get("envoy_node_id") == theirs.get("envoy_node_id")
+    assert (found.configuration["aws_role_arn"], found.configuration["aws_account"]) == ("ours", "123456789012")
