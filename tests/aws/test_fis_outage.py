@@ -16,6 +16,7 @@ import pytest
 
 from stormproof.errors import FaultEndedError, FaultError, SpecError
 from stormproof.faults import catalogue, fis_experiment, fis_outage
+from stormproof.faults.outage_network import OutageNetwork
 from stormproof.model.plan import ResolvedFault
 from stormproof.plan.fis import compile_fis
 from stormproof.plan.resolve import resolve_faults
@@ -24,7 +25,16 @@ from stormproof.spec.loader import load_experiment
 from stormproof.staging.environment import discover
 from support.aws_fault import Rehearsal, compare, inject, undo
 from support.command import ROOT, stormproof
-from support.emulated_aws import ACCOUNT, READY, Estate, Recorder, environment_file, recorder, state_of
+from support.emulated_aws import (
+    ACCOUNT,
+    READY,
+    Estate,
+    Recorder,
+    configuration,
+    environment_file,
+    recorder,
+    state_of,
+)
 from support.fis_double import HALTED, FisDouble
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
@@ -136,6 +146,34 @@ def test_what_was_tagged_since_the_plan_stops_it(
         assert fis.states() == ["completed"]
         assert state_of(scratch) == before
         assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+
+
+def test_an_acl_that_fis_leaves_behind_is_said(
+    estate: Estate, wire: Recorder, fis: FisDouble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Stopped is not restored: the undo looks which ACL each subnet has, and is not done until it is the former one."""
+    monkeypatch.setattr(fis_outage, "ACLS_BACK_WITHIN_S", 0.1)
+    before = state_of(estate)
+    swapped = OutageNetwork(
+        zone="a", subnets=[estate.subnets["a"]], owner="the double", configuration=configuration(estate.url)
+    )
+    prior = swapped.prior()
+
+    def cut(_: Any, __: list[str], begin: bool) -> None:
+        if begin:
+            swapped.act(prior)
+
+    fis.acts = {"aws:network:disrupt-connectivity": cut}
+    fault = _fault(estate, tmp_path / "env", wire.url)
+    inject(fault, tmp_path / "run")
+
+    (left,) = undo(tmp_path / "run")
+    swapped.revert(prior)
+
+    assert not left["undone"]
+    assert "FIS to give the subnets their ACLs" in left["reason"]
+    assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+    assert state_of(estate) == before
 
 
 def test_wherever_it_is_cut_off_nothing_is_left(

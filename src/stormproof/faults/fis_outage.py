@@ -11,9 +11,12 @@ from stormproof.faults.api_call import ApiCall, reads
 from stormproof.faults.fis_experiment import FisExperiment
 from stormproof.faults.outage_instances import OutageInstances
 from stormproof.faults.outage_look import look_at_zone
+from stormproof.faults.outage_network import OutageNetwork
+from stormproof.faults.outage_part import wait_until
 from stormproof.faults.protocol import Look
 
 MODE = "fis"
+ACLS_BACK_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +50,9 @@ class FisOutage:
 
     @property
     def api_calls(self) -> tuple[ApiCall, ...]:
-        """FIS's, of the instances' part, and of the look."""
-        looks = ("sts:GetCallerIdentity", *(() if self.urls else ("elbv2:DescribeTargetHealth",)))
+        """FIS's, of the instances' part, and of the looks."""
+        looks = ["sts:GetCallerIdentity", *([] if self.urls else ["elbv2:DescribeTargetHealth"])]
+        looks += ["ec2:DescribeNetworkAcls"] if self._network else []
         return (*reads(*looks), *self._experiment.api_calls, *self._instances.api_calls)
 
     def identify(self) -> None:
@@ -56,8 +60,10 @@ class FisOutage:
         aws.identify(self.configuration)
 
     def prior(self) -> dict[str, Any]:
-        """The state of each instance, and the tag by which the undo will know what is ours."""
-        return {**self._experiment.prior(), "instances": self._instances.prior()}
+        """The state of each instance, the ACL of each subnet, and the tag by which the undo will know what is ours."""
+        network = self._network
+        acls = {"network": network.prior()} if network else {}
+        return {**self._experiment.prior(), "instances": self._instances.prior(), **acls}
 
     def act(self) -> None:
         """Preview it, hold what it resolves to against the plan, start it for good."""
@@ -72,12 +78,20 @@ class FisOutage:
         return look_at_zone(self.instance_ids, self.urls, self.target_groups, self.configuration)
 
     def revert(self, prior: Mapping[str, Any]) -> None:
-        """Stop it and see the instances running again.
+        """Stop it, see the instances running again and the subnets with the ACLs that they had.
 
-        FIS starts what it has stopped; what it leaves stopped is started by us.
+        FIS starts what it has stopped; what it leaves stopped is started by us. ACLs are FIS's to put back: it knows
+        which of them it has made.
         """
         self._experiment.stop(prior)
         self._instances.revert(prior["instances"])
+        if network := self._network:
+            before = prior["network"]
+            wait_until(
+                f"FIS to give the subnets their ACLs {before['acls']} back",
+                lambda: network.prior() == before,
+                within_s=ACLS_BACK_WITHIN_S,
+            )
 
     @property
     def _experiment(self) -> FisExperiment:
@@ -88,6 +102,11 @@ class FisOutage:
             configuration=self.configuration,
             begun=self.begun,
         )
+
+    @property
+    def _network(self) -> OutageNetwork | None:
+        own = self.losses.get("network")
+        return OutageNetwork(zone=self.zone, configuration=self.configuration, **own) if own else None
 
     @property
     def _instances(self) -> OutageInstances:
