@@ -29,6 +29,7 @@ def database(wire: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
     """A Multi-AZ instance in zone a; our own looks and waits come more often."""
     monkeypatch.setitem(outage_part.wait_until.__kwdefaults__, "every_s", 0.02)
     monkeypatch.setattr(DatabaseReboot, "gap_s", 0.02)
+    monkeypatch.setattr(DatabaseReboot, "gone_within_s", 10.0)
     with DatabaseDouble(name="orders-db", zone=A, other=B).running() as double:
         wire.instead = double
         yield double

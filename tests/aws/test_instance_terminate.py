@@ -68,6 +68,7 @@ def fleet(estate: Estate, wire: Recorder, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(instance_terminate, "EVERY_S", 0.02)
     monkeypatch.setattr(instance_terminate, "UNTOUCHED_FOR_S", 0.05)
     monkeypatch.setattr(InstanceTerminate, "gap_s", 0.02)
+    monkeypatch.setattr(InstanceTerminate, "gone_within_s", 5.0)
     elbv2, scaling = estate.client("elbv2"), estate.client("autoscaling")
     vpc = estate.client("ec2").describe_subnets(SubnetIds=[estate.subnets["a"]])["Subnets"][0]["VpcId"]
     tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]

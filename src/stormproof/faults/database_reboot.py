@@ -3,7 +3,8 @@
 With ``failover: true`` a Multi-AZ instance comes back in its other zone, under the same address: the act waits until
 RDS calls that zone the instance's. The undo waits until the instance is available, and then, where it has failed over,
 reboots it with a failover once more, so that it is in its former zone again. That is a second outage, after the fault.
-An instance that is in a third zone by then is left where it is, and named. Members of a cluster fail over by
+An instance that is in a third zone by then is left where it is, and named. RDS says late which zone an instance is in:
+an undo right after an act that was cut off may take its word too early. Members of a cluster fail over by
 `database-failover`.
 
 The canary connects to the dependency's address from where Stormproof runs. The fault is over, as far as anybody can
