@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from stormproof.analysis.distribution import binomial_tail
 from stormproof.analysis.fold import FoldOver, Part, SumFold
 from stormproof.analysis.requests import is_window
 from stormproof.analysis.table_counts import RankFold
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 NEARLY_ALL = 0.8  # of the bad requests: the rest may be chance, or a consequence
 WORSE_FACTOR = 3.0  # a value's share of bad requests, over that of all other values
+# The chance, for all values of a column together, that bad requests which fall anywhere alike fall so, or that one of
+# two kinds of error is so common: of few bad requests nearly all are somewhere (bench/causes.py).
+CHANCE_MAX = 0.01
 SILENT_SHARE = 0.5  # a zone that answered less than this of steady's rate has gone silent
 WORST = 5
 SECONDS_MAX = 100_000
@@ -229,6 +233,8 @@ def _concentrated(cells: pd.DataFrame, column: str) -> tuple[str | None, float]:
     inside, outside = bad[top] / max(n[top], 1.0), (bad.sum() - bad[top]) / max(n.sum() - n[top], 1.0)
     if not excess[top] or excess[top] < NEARLY_ALL * excess.sum() or inside < WORSE_FACTOR * outside:
         return None, 0.0
+    if len(by) * binomial_tail(int(bad[top]), int(bad.sum()), n[top] / n.sum()) > CHANCE_MAX:
+        return None, 0.0
     return str(by.index[top]), float(excess[top] / excess.sum())
 
 
@@ -246,8 +252,10 @@ def _silent_zone(evidence: Evidence) -> str | None:
 def _commonest(failed: pd.DataFrame, bad: int) -> str | None:
     if not len(failed) or failed["bad"].sum() < NEARLY_ALL * bad:
         return None
-    top = str(failed["bad"].idxmax())
-    return top if failed["bad"].max() >= NEARLY_ALL * bad else None
+    top, count, kinds = str(failed["bad"].idxmax()), int(failed["bad"].max()), int((failed["bad"] > 0).sum())
+    # With a single kind there is nothing that chance could have chosen from.
+    by_chance = kinds > 1 and kinds * binomial_tail(count, bad, 0.5) > CHANCE_MAX
+    return top if count >= NEARLY_ALL * bad and not by_chance else None
 
 
 def _stretch(evidence: Evidence) -> tuple[tuple[float, float] | None, float]:

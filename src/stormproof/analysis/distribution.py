@@ -32,6 +32,11 @@ def binomial_quantile(p: float, n: int, share: float) -> int:
     return k - 1 if k >= 1 and float(special.bdtr(k - 1, n, share)) >= p else max(0, k)
 
 
+def binomial_tail(k: int, n: int, share: float) -> float:
+    """``P(Bin(n, share) >= k)``."""
+    return 1.0 if k <= 0 else float(special.bdtrc(k - 1, n, share))
+
+
 def gamma_quantile(p: float, shape: float) -> float:
     """The quantile *p* of the gamma distribution of that *shape* and scale 1."""
     return float(special.gammaincinv(shape, p))
