@@ -240,7 +240,7 @@ class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
             response._elapsed = monotonic() - started_mono_s  # noqa: SLF001
         except GreenletExit:
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  # whatever it is: what becomes of it, the library says
             error.request = request  # type: ignore[attr-defined]
             return self._given_up(request.url, error)
         self.cookiejar.extract_cookies(response, request)

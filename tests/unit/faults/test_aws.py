@@ -46,7 +46,9 @@ def test_without_credentials_no_role_is_assumed(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv(name, str(tmp_path / "none"))
 
     with pytest.raises(IdentityError, match="expected credentials to assume arn:aws:iam::123456789012:role/x"):
-        aws.client("sts", {"aws_region": "us-east-1", "aws_role_arn": "arn:aws:iam::123456789012:role/x"})
+        aws.client(
+            "sts", {"aws_region": "us-east-1", "aws_role_arn": "arn:aws:iam::123456789012:role/x"}
+        ).get_caller_identity()
 
 
 def test_a_client_of_the_plans_identity_is_kept_and_others_are_not() -> None:
