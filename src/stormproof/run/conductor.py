@@ -300,7 +300,7 @@ class Conductor:
                 self._enter("fault", at=begun_s, planned_s=last_s - begun_s + self.experiment.timeline.fault_s)
         elif name in (events.FAULT_NOT_FELT, events.FAULT_FAILED):
             state.end = f"{row['fault_id']} was not felt: {row['reason']}"
-        elif name == events.FAULT_ENDED and state.end is None and not state.is_undoing:
+        elif name == events.FAULT_ENDED and state.end is None:
             self._abort(f"{row['fault_id']} is not in force any more: {row['reason']}", by="stop_when")
         elif name == events.FAULT_UNDOING:
             state.is_undoing = True
