@@ -66,7 +66,7 @@ class Fleet:
 def fleet(estate: Estate, wire: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """The group, whole; our own waits are short."""
     monkeypatch.setattr(instance_terminate, "EVERY_S", 0.02)
-    monkeypatch.setattr(instance_terminate, "UNTOUCHED_FOR_S", 0.05)
+    monkeypatch.setattr(instance_terminate, "UNTOUCHED_FOR_S", 0.0)
     monkeypatch.setattr(InstanceTerminate, "gap_s", 0.02)
     monkeypatch.setattr(InstanceTerminate, "gone_within_s", 5.0)
     elbv2, scaling = estate.client("elbv2"), estate.client("autoscaling")
@@ -165,12 +165,15 @@ def test_a_group_that_wants_fewer_by_now_is_named(estate: Estate, wire: Recorder
 def test_a_fault_that_does_nothing_is_not_felt(
     estate: Estate, wire: Recorder, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The negative control: everything but the act."""
+    """The negative control: everything but the act. That nothing was touched is believed only when it stays so."""
     monkeypatch.setattr(InstanceTerminate, "felt_within_s", 0.5)
+    monkeypatch.setattr(instance_terminate, "UNTOUCHED_FOR_S", 0.2)
 
     assert inject(_terminate(estate, tmp_path / "env", wire.url), tmp_path / "run", noop=True)["felt"] is False
+    wire.calls.clear()
     assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
     assert wire.changes == []
+    assert [one.operation for one in wire.calls].count("DescribeInstances") > 1
 
 
 @pytest.mark.parametrize("case", ["suspended", "alone", "short", "unwatched"])

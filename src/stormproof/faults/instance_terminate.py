@@ -173,12 +173,12 @@ class InstanceTerminate:
         try:
             wait_until(
                 "the Auto Scaling groups to be whole",
-                lambda: self._is_whole(waited_s=time.monotonic() - began),
+                lambda: not self._lacking(waited_s=time.monotonic() - began),
                 within_s=REPLACED_WITHIN_S,
                 every_s=EVERY_S,
             )
         except FaultError as error:
-            missing = self._missing(self._described(), without=self.instance_ids)
+            missing = self._lacking(waited_s=REPLACED_WITHIN_S)
             raise FaultError(f"{KIND}: {error}: {missing}", hint="see what the group says of its activities") from error
         now = {name: int(group["DesiredCapacity"]) for name, group in self._described().items()}
         fewer = {
@@ -189,12 +189,13 @@ class InstanceTerminate:
                 f"{KIND}: groups want fewer instances than before: {fewer}; somebody else changed it since; left alone"
             )
 
-    def _is_whole(self, *, waited_s: float) -> bool:
+    def _lacking(self, *, waited_s: float) -> str:
+        """What keeps it from being whole; "" when it is. Instances that were not touched count, once that is sure."""
         rows = instance_power.described(self.instance_ids, self.configuration)
         untouched = {one["State"]["Name"] for one in rows} == {"running"} and len(rows) == len(self.instance_ids)
         if untouched and waited_s < UNTOUCHED_FOR_S:
-            return False
-        return not self._missing(self._described(), without=() if untouched else self.instance_ids)
+            return "its instances are still called running"
+        return self._missing(self._described(), without=() if untouched else self.instance_ids)
 
     def _missing(self, found: Mapping[str, Any], *, without: Sequence[str]) -> str:
         """What the groups lack, not counting the instances of *without*; "" when they are whole."""
