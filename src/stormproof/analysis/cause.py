@@ -1,8 +1,9 @@
 """Where the bad requests of a window are: by endpoint, zone, kind of error and second, against the steady phase.
 
 Everything is counted into an `Evidence` of bounded size, which parts of the samples can be added up to. A value of a
-column is *named* when it has nearly all of the excess over steady and is worse than the rest; a column whose bad
-requests are spread over its values names nothing. Nothing here is a test of a hypothesis: the claim was refuted before.
+column is *named* when it has most of the excess over steady, is worse than the rest, and chance does not explain it;
+a column whose bad requests are spread over its values names nothing. Nothing here is a test of a hypothesis: the claim
+was refuted before.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from stormproof.record.samples import samples_schema
 if TYPE_CHECKING:
     from stormproof.analysis.requests import Floats, Ints
 
-NEARLY_ALL = 0.8  # of the bad requests: the rest may be chance, or a consequence
+MOST = 0.7  # of what is worse than in steady: the rest may be chance, or a consequence (bench/causes.py)
+MOST_SECONDS = 0.8  # of the bad requests, those in the stretch of seconds that is told
 WORSE_FACTOR = 3.0  # a value's share of bad requests, over that of all other values
 # The chance, for all values of a column together, that bad requests which fall anywhere alike fall so, or that one of
 # two kinds of error is so common: of few bad requests nearly all are somewhere (bench/causes.py).
@@ -223,7 +225,7 @@ def _worst(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _concentrated(cells: pd.DataFrame, column: str) -> tuple[str | None, float]:
-    """The one value of *column* that has nearly all of the excess and is worse than the others, and its share of it."""
+    """The one value of *column* that has most of the excess and is worse than the others, and its share of it."""
     by = cells.groupby(column)[COUNTS].sum()
     n, bad, steady_n, steady_bad = by.to_numpy(dtype=np.float64).T
     if np.count_nonzero(n) < 2:
@@ -231,7 +233,7 @@ def _concentrated(cells: pd.DataFrame, column: str) -> tuple[str | None, float]:
     excess = np.maximum(bad - n * steady_bad / np.maximum(steady_n, 1.0), 0.0)
     top = int(np.argmax(excess))
     inside, outside = bad[top] / max(n[top], 1.0), (bad.sum() - bad[top]) / max(n.sum() - n[top], 1.0)
-    if not excess[top] or excess[top] < NEARLY_ALL * excess.sum() or inside < WORSE_FACTOR * outside:
+    if not excess[top] or excess[top] < MOST * excess.sum() or inside < WORSE_FACTOR * outside:
         return None, 0.0
     if len(by) * binomial_tail(int(bad[top]), int(bad.sum()), n[top] / n.sum()) > CHANCE_MAX:
         return None, 0.0
@@ -250,12 +252,12 @@ def _silent_zone(evidence: Evidence) -> str | None:
 
 
 def _commonest(failed: pd.DataFrame, bad: int) -> str | None:
-    if not len(failed) or failed["bad"].sum() < NEARLY_ALL * bad:
+    if not len(failed) or failed["bad"].sum() < MOST * bad:
         return None
     top, count, kinds = str(failed["bad"].idxmax()), int(failed["bad"].max()), int((failed["bad"] > 0).sum())
     # With a single kind there is nothing that chance could have chosen from.
     by_chance = kinds > 1 and kinds * binomial_tail(count, bad, 0.5) > CHANCE_MAX
-    return top if count >= NEARLY_ALL * bad and not by_chance else None
+    return top if count >= MOST * bad and not by_chance else None
 
 
 def _stretch(evidence: Evidence) -> tuple[tuple[float, float] | None, float]:
@@ -264,7 +266,7 @@ def _stretch(evidence: Evidence) -> tuple[tuple[float, float] | None, float]:
     total = sums[-1]
     if not total:
         return None, 0.0
-    ends = np.searchsorted(sums, sums[:-1] + NEARLY_ALL * total)
+    ends = np.searchsorted(sums, sums[:-1] + MOST_SECONDS * total)
     lengths = np.where(ends < len(sums), ends - np.arange(len(ends)), len(sums))
     first = int(np.argmin(lengths))
     last = first + int(lengths[first])

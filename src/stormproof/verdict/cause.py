@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stormproof.analysis.cause import NEARLY_ALL, Bad, Evidence, Named, Question, breakdown, find
+from stormproof.analysis.cause import MOST, Bad, Evidence, Named, Question, breakdown, find
 from stormproof.analysis.requests import is_window
 from stormproof.model.hypothesis import Claim, Hypothesis, Metric, Phase
 from stormproof.model.verdict import BadRequest, Cause, CauseRow, Finding, Outcome
@@ -147,7 +147,7 @@ def _sentence(evidence: Evidence, named: Named, bad: Bad) -> str:
         spread = (
             f"no single cause: they are spread over {_many(counts['endpoint'].nunique(), 'endpoint')}, "
             f"{_many(counts.loc[counts['zone'] != '', 'zone'].nunique(), 'zone')} and {_many(kinds, 'kind')} of error, "
-            f"and none has {NEARLY_ALL:.0%} of them and is worse than the rest"
+            f"and none has {MOST:.0%} of them and is worse than the rest"
         )
         parts.insert(0, spread)
     return f"{head}: {'; '.join(parts)}."
