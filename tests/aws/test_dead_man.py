@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore import xform_name
 
 from stormproof.errors import FaultError
 from stormproof.faults import activity, catalogue
@@ -16,7 +14,7 @@ from stormproof.faults.ledger import Ledger
 from stormproof.model.plan import ResolvedFault
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
-from support.aws_fault import inject
+from support.aws_fault import fire, inject, schedules
 from support.emulated_aws import ACCOUNT, Call, Estate, Recorder, environment_file, recorder, state_of
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
@@ -40,18 +38,6 @@ def _fault(estate: Estate, folder: Path, url: str) -> ResolvedFault:
     return catalogue.resolve("az-loss", {"zone": "a"}, discover("staging", cloud), fault_id="1-az-loss")
 
 
-def _schedules(estate: Estate) -> list[dict[str, Any]]:
-    client = estate.client("scheduler")
-    return [client.get_schedule(Name=row["Name"]) for row in client.list_schedules()["Schedules"]]
-
-
-def _fire(estate: Estate, schedule: dict[str, Any]) -> None:
-    """Make the call that Scheduler would."""
-    service, operation = schedule["Target"]["Arn"].split(":")[-2:]
-    method = xform_name(operation[0].upper() + operation[1:])
-    getattr(estate.client(service), method)(**json.loads(schedule["Target"]["Input"]))
-
-
 def test_it_is_set_before_the_act_and_is_enough(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
     """Fired in the order of their times the schedules bring all back but the ACL that nobody uses; the undo ends it."""
     before = state_of(estate)
@@ -60,18 +46,16 @@ def test_it_is_set_before_the_act_and_is_enough(estate: Estate, wire: Recorder, 
     first = writes.index("SuspendProcesses")
     assert writes[:first] == ["CreateSchedule"] * 2, "instances and groups: known before the act"
     assert writes.count("CreateSchedule") > 2, "the network's: known after it"
-    schedules = _schedules(estate)
-    assert {one["ActionAfterCompletion"] for one in schedules} == {"DELETE"}
+    assert {one["ActionAfterCompletion"] for one in schedules(estate)} == {"DELETE"}
 
-    for schedule in sorted(schedules, key=lambda one: str(one["ScheduleExpression"])):
-        _fire(estate, schedule)
+    fire(estate)
     after = state_of(estate)
 
     assert {key: after[key] for key in after if key != "acls"} == {key: before[key] for key in before if key != "acls"}
     undone = activity.undo_outstanding(Ledger(tmp_path / "run/ledger.jsonl"), events_path=None, who="test")
     assert [row["undone"] for row in undone] == [True]
     assert state_of(estate) == before
-    assert _schedules(estate) == []
+    assert schedules(estate) == []
 
 
 def test_without_its_switch_nothing_is_broken(estate: Estate, wire: Recorder, tmp_path: Path) -> None:

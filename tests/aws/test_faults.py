@@ -22,13 +22,14 @@ from stormproof.faults import aws, catalogue
 from stormproof.faults.control_plane_denied import POLICY, ControlPlaneDenied
 from stormproof.faults.security_rules import rules_for, rules_of
 from stormproof.model.plan import ResolvedFault
-from support.aws_fault import Rehearsal, compare, inject, resolve, undo
+from support.aws_fault import Rehearsal, compare, fire, inject, resolve, schedules, undo
 from support.emulated_aws import ACCOUNT, READY, REGION, ROLE, Call, Estate, Recorder, state_of
 from support.hanging_port import hanging_port
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unhurried")]
 
 FUNCTION = "thumbnails"
+SWITCH = {"role": f"arn:aws:iam::{ACCOUNT}:role/stormproof-scheduler", "after": "1h"}
 CALLED = {FUNCTION: {"function": {"name": FUNCTION, "payload": '{"canary": true}'}}}
 
 
@@ -427,3 +428,56 @@ def test_our_own_role_is_not_denied(estate: Estate, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="and not our own"):
         _denied(estate, tmp_path, estate.url, ROLE)
     estate.client("iam").delete_role(RoleName="stormproof-staging")
+
+
+@pytest.mark.parametrize("before", [50, None])
+def test_nobody_is_left_and_the_function_is_what_it_was(
+    estate: Estate, wire: Recorder, function: Any, tmp_path: Path, before: int | None
+) -> None:
+    """The dead man's switch alone brings the former number back, or takes the setting away; the undo takes the rest."""
+    if before is None:
+        function.delete_function_concurrency(FunctionName=FUNCTION)
+    arguments = {"dependency": FUNCTION}
+    fault = resolve(
+        estate, tmp_path / "env", wire.url, "lambda-concurrency", arguments, dependencies=CALLED, dead_man=SWITCH
+    )
+    assert inject(fault, tmp_path / "run")["felt"]
+    assert _reserved(function) == 0
+    fire(estate)
+
+    assert _reserved(function) == before
+    assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+    assert schedules(estate) == []
+
+
+def test_nobody_is_left_and_the_rules_are_there(
+    estate: Estate, wire: Recorder, group: tuple[str, str], tmp_path: Path
+) -> None:
+    """Each rule by a schedule of its own, so that one which somebody put back keeps none of the others out."""
+    before = _rules(estate, group[0])
+    called = {"ledger": {"address": group[1], "security_group": group[0]}}
+    fault = resolve(
+        estate, tmp_path / "env", wire.url, "dependency-cut", {"dependency": "ledger"}, dependencies=called,
+        dead_man=SWITCH,
+    )  # fmt: skip
+    assert inject(fault, tmp_path / "run")["felt"]
+    assert len(schedules(estate)) == 3
+    fire(estate)
+
+    assert _rules(estate, group[0]) == before
+    assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+    assert schedules(estate) == []
+
+
+def test_nobody_is_left_and_the_balancer_is_in_the_zone(estate: Estate, wire: Recorder, tmp_path: Path) -> None:
+    """And the instances run, each by its schedule."""
+    before = (_zones_of_balancer(estate), _instances(estate))
+    parts = {"parts": ["balancers", "instances"]}
+    fault = resolve(estate, tmp_path / "env", wire.url, "az-loss", {"zone": "a"}, az_loss=parts, dead_man=SWITCH)
+    assert inject(fault, tmp_path / "run")["felt"]
+    assert _zones_of_balancer(estate) != before[0]
+    fire(estate)
+
+    assert (_zones_of_balancer(estate), _instances(estate)) == before
+    assert [row["undone"] for row in undo(tmp_path / "run")] == [True]
+    assert schedules(estate) == []

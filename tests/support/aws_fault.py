@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import xform_name
 
 from stormproof.faults import activity, catalogue
 from stormproof.faults.api_call import CallsAws
@@ -158,3 +159,18 @@ def compare(name: str, rows: list[dict[str, Any]]) -> None:
     if os.environ.get("STORMPROOF_UPDATE_GOLDEN"):
         path.write_text(json.dumps(rows, indent=2) + "\n")
     assert rows == json.loads(path.read_text())
+
+
+def schedules(estate: Estate) -> list[dict[str, Any]]:
+    """Every schedule of EventBridge Scheduler that is there."""
+    client = estate.client("scheduler")
+    return [client.get_schedule(Name=row["Name"]) for row in client.list_schedules()["Schedules"]]
+
+
+def fire(estate: Estate) -> None:
+    """Make the calls that Scheduler would, in the order of their times."""
+    for schedule in sorted(schedules(estate), key=lambda one: str(one["ScheduleExpression"])):
+        service, operation = schedule["Target"]["Arn"].split(":")[-2:]
+        method = xform_name(operation[0].upper() + operation[1:])
+        client = estate.client({"elasticloadbalancingv2": "elbv2"}.get(service, service))
+        getattr(client, method)(**json.loads(schedule["Target"]["Input"]))

@@ -123,6 +123,7 @@ class DependencyCut:
         """EC2's, on this group."""
         rules = arn(self.configuration, "ec2", "security-group-rule/*")
         own = (rules, arn(self.configuration, "ec2", f"security-group/{self.group}"))
+        switch = DeadMan.of("", self.configuration)
         return (
             *reads("sts:GetCallerIdentity", "ec2:DescribeSecurityGroupRules"),
             ApiCall(service="ec2", operation="RevokeSecurityGroupIngress", purpose="inject", resources=own),
@@ -130,6 +131,7 @@ class DependencyCut:
                 service="ec2", operation="AuthorizeSecurityGroupIngress", purpose="undo", resources=own,
                 needs=("ec2:CreateTags",),
             ),
+            *(switch.api_calls if switch else ()),
         )  # fmt: skip
 
     def identify(self) -> None:
@@ -172,6 +174,17 @@ class DependencyCut:
                 f"{KIND}: rules of {self.group} are there with another description or other tags: {'; '.join(changed)};"
                 " somebody else changed them since; left alone"
             )
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """Each rule by itself: a call that puts back one which is there already fails for all in it."""
+        return [
+            Inverse(
+                service="ec2",
+                operation="authorizeSecurityGroupIngress",
+                request={"GroupId": self.group, "IpPermissions": [rule.permission()], **rule.tag_specifications()},
+            )
+            for rule in (SecurityRule.from_document(one) for one in prior["rules"])
+        ]
 
     def _rules(self) -> list[SecurityRule]:
         return rules_for(self.port, rules_of(self._ec2(), self.group))

@@ -21,6 +21,7 @@ from stormproof.errors import FaultError, InputError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, arn, reads
 from stormproof.faults.binding import activities, resolved
+from stormproof.faults.dead_man import DeadMan, Inverse
 from stormproof.faults.protocol import Look, Seen
 from stormproof.faults.proxied import ProxiedArguments
 from stormproof.model.environment import Environment
@@ -105,6 +106,7 @@ class LambdaConcurrency:
             ApiCall(service="lambda", operation="PutFunctionConcurrency", purpose="inject", resources=own),
             ApiCall(service="lambda", operation="PutFunctionConcurrency", purpose="undo", resources=own),
             ApiCall(service="lambda", operation="DeleteFunctionConcurrency", purpose="undo", resources=own),
+            *(switch.api_calls if (switch := DeadMan.of("", self.configuration)) else ()),
         )
 
     def identify(self) -> None:
@@ -149,6 +151,14 @@ class LambdaConcurrency:
             self._client().delete_function_concurrency(FunctionName=self.function)
         else:
             self._client().put_function_concurrency(FunctionName=self.function, ReservedConcurrentExecutions=before)
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """The same, as AWS would do it."""
+        request = {"FunctionName": self.function}
+        if prior["reserved"] is None:
+            return [Inverse(service="lambda", operation="deleteFunctionConcurrency", request=request)]
+        request["ReservedConcurrentExecutions"] = prior["reserved"]
+        return [Inverse(service="lambda", operation="putFunctionConcurrency", request=request)]
 
     def _reserved(self) -> int | None:
         found = self._client().get_function_concurrency(FunctionName=self.function)

@@ -13,6 +13,7 @@ from typing import Any
 from stormproof.errors import FaultError
 from stormproof.faults import aws
 from stormproof.faults.api_call import ApiCall, Purpose, reads
+from stormproof.faults.dead_man import Inverse
 
 _LEAST_LEFT = {"application": 2}  # zones that AWS asks of a balancer of this type; of others one
 _ADDRESS_KEYS = ("AllocationId", "PrivateIPv4Address", "IPv6Address")
@@ -83,6 +84,17 @@ class OutageBalancers:
                 f"{self.kind}: load balancers have subnets that are neither ours nor the ones before: {strangers};"
                 " somebody else changed them since; left alone"
             )
+
+    def inverse(self, prior: Mapping[str, Any]) -> list[Inverse]:
+        """Set the former subnets."""
+        return [
+            Inverse(
+                service="elasticloadbalancingv2",
+                operation="setSubnets",
+                request={"LoadBalancerArn": arn, "SubnetMappings": row["before"]},
+            )
+            for arn, row in prior["mappings"].items()
+        ]
 
     def _both(self, balancer: Mapping[str, Any]) -> dict[str, Any]:
         """Its mappings, and those of them that are elsewhere."""
