@@ -131,3 +131,15 @@ def test_the_lab_settings_are_not_for_aws(tmp_path: Path) -> None:
     (tmp_path / "staging.yaml").write_text(EXAMPLE.read_text())
     with pytest.raises(UsageError, match="is no lab"):
         load_environment(tmp_path, "staging", lab_overrides={"variant": "naive"})
+
+
+def test_the_owner_says_how_a_control_group_is_routed(tmp_path: Path) -> None:
+    """By header and zone; a zone of another file is an error, and nothing is routed unless said."""
+    route = {"header": "x-shop-control", "zone": "c"}
+    said = _read(tmp_path, lambda document: document.update(control=route)).cloud.control_route
+    unsaid = _read(tmp_path, lambda document: None).cloud.control_route
+
+    assert (said.header, said.zone) == ("x-shop-control", "c")
+    assert unsaid is None
+    with pytest.raises(SpecError, match=r"control.zone: expected a zone of this file"):
+        _read(tmp_path, lambda document: document.update(control={**route, "zone": "z"}))
