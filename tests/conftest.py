@@ -17,6 +17,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     rota.draw(config, items)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return rota.header(config)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if (line := rota.line(config)) is not None:
         terminalreporter.write_line(line)

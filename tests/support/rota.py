@@ -12,7 +12,6 @@ import zlib
 
 import pytest
 
-SEED = pytest.StashKey[str]()
 LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -25,10 +24,9 @@ def add_option(parser: pytest.Parser) -> None:
 
 def draw(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out of *items* the cases of `@pytest.mark.rota(share)` whose turn it is not; *share* is in (0, 1]."""
-    named = any(argument.partition(".py")[2] for argument in config.args)  # a node id, and no mere file
-    if config.option.every_case or config.option.keyword or named:
+    seed = _seed(config)
+    if seed is None:
         return
-    config.stash[SEED] = seed = config.option.rota_seed or _commit(config)
     played: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -40,11 +38,23 @@ def draw(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = played
 
 
+def header(config: pytest.Config) -> str | None:
+    """By what the cases are drawn; None where all are played. In the header, as xdist's workers have no summary."""
+    seed = _seed(config)
+    return None if seed is None else f"rota: cases drawn by {seed}; --every-case plays them all"
+
+
 def line(config: pytest.Config) -> str | None:
     """What the summary says of the cases that were left out; None where none was."""
-    if not (count := config.stash.get(LEFT_OUT, 0)):
+    count = config.stash.get(LEFT_OUT, 0)
+    return f"{count} cases were not in turn (drawn by {_seed(config)})" if count else None
+
+
+def _seed(config: pytest.Config) -> str | None:
+    named = any(argument.partition(".py")[2] for argument in config.args)  # a node id, and no mere file
+    if config.option.every_case or config.option.keyword or named:
         return None
-    return f"{count} cases were not in turn (drawn by {config.stash[SEED]}); --every-case plays them all"
+    return config.option.rota_seed or _commit(config)
 
 
 def _turn(seed: str, item: pytest.Item, mark: pytest.Mark) -> bool:
