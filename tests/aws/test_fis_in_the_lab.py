@@ -18,7 +18,7 @@ from stormproof.plan.resolve import resolve_faults
 from stormproof.spec.environment_file import load_environment
 from stormproof.spec.loader import load_experiment
 from stormproof.staging.environment import discover
-from support.aws_fault import inject, undo
+from support.aws_fault import Rehearsal, compare, inject, undo
 from support.command import ROOT
 from support.emulated_aws import Recorder, recorder
 from support.fis_double import Act, FisDouble
@@ -126,3 +126,22 @@ def test_a_cut_off_zone_hangs_and_answers_again(
     assert [row["undone"] for row in undone] == [True], undone
     assert fis.states() == ["completed", "stopped"]
     assert fis.templates == {}
+
+
+@pytest.mark.parametrize("slug", ["az-slow", "az-network-loss"])
+def test_wherever_it_is_cut_off_nothing_is_left(
+    lab: RunningLab, wire: Recorder, environment: Environment, tmp_path: Path, slug: str
+) -> None:
+    """Before and after each change, and at each of the undo: FIS runs nothing of ours, and the zone answers."""
+    acts = {"aws:ssm:send-command": _slow(), "aws:network:disrupt-connectivity": _cut(lab)}
+    wire.instead = fis = FisDouble(lab, acts=acts)
+
+    def state() -> dict[str, Any]:
+        running = [one for one in fis.states() if one not in fis_experiment.OVER]
+        return {"experiments that run": running, "templates": sorted(fis.templates)}
+
+    fault = _resolved(slug, environment)
+    spare = ("iam:PassRole", "fis:TagResource", "ec2:StartInstances")  # the last where FIS leaves one stopped
+    rows = Rehearsal(fault=fault, wire=wire, state=state, folder=tmp_path, spare=spare).run()
+
+    compare(f"fis-{slug}", rows)

@@ -41,7 +41,6 @@ def test_each_step_is_rehearsed_and_told_as_data(estate: Estate, tmp_path: Path)
     assert "why: 5 of 5 times, each as before\neverything that was broken was put back" in ended
 
 
-@pytest.mark.slow
 def test_what_is_in_a_side_car_is_rehearsed_alike(estate: Estate, tmp_path: Path) -> None:
     """A real Envoy: what is set in it and the file that is replaced are among the calls, its runtime in the state."""
     with sidecar(estate, tmp_path, {"cart": {"service": "dynamodb"}}) as running:

@@ -50,10 +50,11 @@ class FisOutage:
 
     @property
     def api_calls(self) -> tuple[ApiCall, ...]:
-        """FIS's, of the instances' part, and of the looks."""
+        """FIS's, of the looks, and of the instances' undo: what stops them is FIS, in its own role."""
         looks = ["sts:GetCallerIdentity", *([] if self.urls else ["elbv2:DescribeTargetHealth"])]
         looks += ["ec2:DescribeNetworkAcls"] if self._network else []
-        return (*reads(*looks), *self._experiment.api_calls, *self._instances.api_calls)
+        instances = (call for call in self._instances.api_calls if call.purpose != "inject")
+        return (*reads(*looks), *self._experiment.api_calls, *instances)
 
     def identify(self) -> None:
         """The caller's account and partition are the plan's."""
