@@ -42,7 +42,10 @@ SHOWN_BY = {
         "test_faults.py",
         "test_a_concurrency_that_somebody_else_set_is_left_alone",
     ),
-    "changed by somebody else (policy)": ("test_faults.py", "test_a_policy_that_somebody_else_changed_is_left_alone"),
+    "changed by somebody else (policy)": (
+        "test_control_plane_denied.py",
+        "test_a_policy_that_somebody_else_changed_is_left_alone",
+    ),
     "changed by somebody else (writer)": ("test_faults.py", "test_a_third_writer_is_left_where_it_is"),
     "changed by somebody else (parameter)": ("test_called.py", "test_a_parameter_that_somebody_else_set_is_left_alone"),
     "target gone since the plan": (HERE, "test_a_target_that_has_gone_since_the_plan_breaks_nothing"),

@@ -67,8 +67,10 @@ def test_what_changes_the_lab_meanwhile_is_noticed(lab: RunningLab, tmp_path: Pa
     assert rehearsal.returncode == 69, err
     document = json.loads(out)
     assert document["passed"] is False
-    assert f"runtime.{key}: None → '7'" in document["steps"][-1]["differences"]
-    assert len(document["steps"]) == 1, "it goes on to break a lab that is not whole"
+    *before, last = document["steps"]  # on a busy machine a step may have ended before the change was made
+    assert f"runtime.{key}: None → '7'" in last["differences"]
+    assert all(row["passed"] for row in before), "it goes on to break a lab that is not whole"
+    assert len(before) < len(Step) - 1
     lab.wait_until_whole()
 
 
