@@ -30,6 +30,8 @@ from geventhttpclient.url import URL
 from geventhttpclient.useragent import RetriesExceeded
 from locust.contrib import fasthttp
 
+from stormproof.load.connection import Connection
+
 # What is kept at most, of each; a locustfile that draws its URLs at random must not fill the memory.
 KEPT_MAX = 4096
 _BROKEN = frozenset({errno.ECONNRESET, errno.EPIPE})
@@ -42,6 +44,7 @@ def install() -> None:
     fasthttp.CookieJar = SparingCookieJar
     fasthttp.LocustUserAgent = SparingUserAgent
     ConnectionPool._is_socket_alive = is_open  # noqa: SLF001 - there is no public way
+    ConnectionPool._create_tcp_socket = lambda _pool, *kind: Connection(*kind)  # noqa: SLF001
     ConnectionPool._resolve = resolved_here(ConnectionPool._resolve)  # noqa: SLF001
 
 
@@ -257,17 +260,31 @@ class SparingUserAgent(fasthttp.LocustUserAgent):  # type: ignore[misc]
         pool = client._connection_pool  # noqa: SLF001
         connection = pool.get_socket()
         try:
-            connection.sendall(known.head)
+            if type(connection) is Connection:
+                connection.send_all(known.head)
+            else:  # TLS
+                connection.sendall(known.head)
         except OSError as error:
             if error.errno not in _BROKEN:
                 pool.release_socket(connection)
                 raise
             # The peer closed: it may have answered before, and what reads the answer says so if it has not.
+        if type(connection) is Connection:
+            self._await(connection, pool)
         answer = HTTPSocketPoolResponse(
             connection, pool, block_size=client.block_size, method=request.method, headers_type=client.headers_type
         )
         answer._sent_request = known.sent  # noqa: SLF001
         return self.response_type(answer, request=request, sent_request=known.sent)
+
+    @staticmethod
+    def _await(connection: Connection, pool: ConnectionPool) -> None:
+        """Let others go on, before the answer is asked for in vain."""
+        try:
+            connection.wait_for_answer()
+        except BaseException:
+            pool.release_socket(connection)
+            raise
 
     def _refuse(self, response: fasthttp.FastResponse, request: SparingRequest) -> None:
         try:

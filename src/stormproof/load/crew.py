@@ -54,14 +54,17 @@ class Crew:
         self.idle: list[Arrival] = []
 
     def take(self, due_mono_s: float, *task: Any) -> None:
-        """An arrival that is due begins as soon as the greenlets that are ready have had their turn."""
+        """An arrival that is due begins at once, and comes back here when it waits. Must be called in the hub.
+
+        One that needs a greenlet of its own begins as soon as the greenlets that are ready have had their turn.
+        """
         known = bool(self.idle)
         one = self.idle.pop() if known else Arrival(self)
         one.due_mono_s = one.scheduled_mono_s = due_mono_s
         one.task = task
         self.busy.add(one)
         if known:
-            gevent.get_hub().loop.run_callback(one.switch)
+            one.switch()
         else:
             one.start()
 

@@ -12,6 +12,7 @@ import gevent
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 from stormproof.errors import LoadError
+from stormproof.load import connection
 from stormproof.load.crew import Crew
 from stormproof.load.instrument import Recorder, RunClock
 from stormproof.load.schedule import Schedule, make_schedule, share_of
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 CONCURRENCY = 100_000
 # How many arrivals in a row without letting the others run, when the generator is behind its schedule.
 TAKEN_IN_A_ROW = 32
+# An arrival that is later than this goes before no answer: the generator is behind, and answers that are read free the
+# connections that arrivals need.
+STILL_IN_TIME_S = 0.005
 TRACEBACKS_LOGGED_MAX = 10
 
 
@@ -72,7 +76,7 @@ class OpenTraffic:
         control_header: str | None = None,
     ) -> None:
         self.tasks_ended = 0
-        self._environment, self._recorder, self._schedule = environment, recorder, schedule
+        self._environment, self._recorder = environment, recorder
         self._users: list[Any] = []
         self._calls: list[tuple[Any, Callable[[Any], None]]] = []
         for in_control in (False,) if control_header is None else (False, True):
@@ -88,18 +92,24 @@ class OpenTraffic:
             self._calls += [(users[task.user_class], task.function) for task in tasks]
         self._crew = Crew(self._run)
         self._errors = 0
-        self._loop: gevent.Greenlet | None = None
-        self._next_due_mono_s = 0.0
+        self._to_come = iter(zip(schedule.due_s, schedule.choices, strict=True))
+        self._start_mono_s = self._next_due_mono_s = 0.0
+        self._next_choice = 0
+        self._sending = False
+        self._timer: Any = None
 
     def start(self, clock: RunClock) -> None:
         """Begin at the clock's start instant; returns at once."""
         self._environment.events.test_start.fire(environment=self._environment)
-        self._loop = gevent.spawn(self._send_all, clock)
+        self._start_mono_s = clock.start_mono_s
+        self._look_ahead()
+        connection.before_each_answer(self._send_one_in_time)
+        gevent.get_hub().loop.run_callback(self._send_due)
 
     def stop(self, drain_s: float) -> float:
         """End the schedule now, wait for arrivals in flight, cut off the rest (their samples are not written)."""
-        if self._loop is not None:
-            self._loop.kill()
+        self._sending = False
+        connection.before_each_answer(None)
         stopped_mono_s = time.monotonic()
         self._crew.end(drain_s)
         for user in self._users:
@@ -114,19 +124,35 @@ class OpenTraffic:
         oldest_mono_s = self._crew.oldest_mono_s()
         return min(now_mono_s, self._next_due_mono_s, now_mono_s if oldest_mono_s is None else oldest_mono_s)
 
-    def _send_all(self, clock: RunClock) -> None:
-        in_a_row = 0
-        for due_s, choice in zip(self._schedule.due_s, self._schedule.choices, strict=True):
-            due_mono_s = clock.start_mono_s + due_s
-            self._next_due_mono_s = due_mono_s  # the arrivals before it are in flight, or have ended
-            while (wait_s := due_mono_s - time.monotonic()) > 0:  # timers may fire a little early
-                gevent.sleep(wait_s)
-                in_a_row = 0
-            self._crew.take(due_mono_s, *self._calls[choice])
-            in_a_row += 1
-            if in_a_row == TAKEN_IN_A_ROW:
-                gevent.sleep(0)
-                in_a_row = 0
+    def _send_one(self) -> bool:
+        """Send the next arrival if it is due; whether it was. In the hub."""
+        due_mono_s = self._next_due_mono_s
+        if due_mono_s > time.monotonic() or not self._sending:
+            return False
+        call = self._calls[self._next_choice]
+        self._look_ahead()  # first: an arrival that waits lets others in here
+        self._crew.take(due_mono_s, *call)
+        return True
+
+    def _send_one_in_time(self) -> None:
+        """What is asked before each answer: send the next arrival if it is due, and not for long."""
+        if time.monotonic() - self._next_due_mono_s < STILL_IN_TIME_S:
+            self._send_one()
+
+    def _send_due(self) -> None:
+        """What the timer calls: send what is due by now, and set it for the next."""
+        for _ in range(TAKEN_IN_A_ROW):
+            if not self._send_one():
+                break
+        if self._sending:
+            self._timer = gevent.get_hub().loop.timer(max(0.0, self._next_due_mono_s - time.monotonic()))
+            self._timer.start(self._send_due)
+
+    def _look_ahead(self) -> None:
+        due_s, self._next_choice = next(self._to_come, (None, 0))
+        self._sending = due_s is not None
+        if due_s is not None:
+            self._next_due_mono_s = self._start_mono_s + due_s  # the arrivals before it are in flight, or have ended
 
     def _run(self, user: Any, function: Callable[[Any], None]) -> None:
         try:

@@ -15,6 +15,9 @@ def until(condition):
         assert time.monotonic() < give_up
         gevent.sleep(0.001)
 
+def take(*arrival):
+    gevent.get_hub().loop.run_callback(crew.take, *arrival)  # in the hub, as the schedule's timer does
+
 ran = []
 """
 
@@ -32,13 +35,14 @@ def run(name, wait):
 
 crew = Crew(run)
 for name in range(3):
-    crew.take(10.0 + name, name, 0)
-    until(lambda: not crew.busy)
+    take(10.0 + name, name, 0)
+    until(lambda: len(ran) == name + 1 and not crew.busy)
 print([(name, due, right) for name, _, due, right in ran], len({one for _, one, _, _ in ran}))
 ran.clear()
 for name in range(3):
-    crew.take(20.0 + name, name, 0.02)
-print(crew.oldest_mono_s(), len(crew.busy), ran)
+    take(20.0 + name, name, 1)
+until(lambda: len(ran) == 3)
+print(crew.oldest_mono_s(), len(crew.busy), [name for name, _, _, _ in ran])
 until(lambda: not crew.busy)
 print(len({one for _, one, _, _ in ran}), crew.oldest_mono_s(), len(crew.idle))
 """
@@ -46,7 +50,7 @@ print(len({one for _, one, _, _ in ran}), crew.oldest_mono_s(), len(crew.idle))
 
     assert printed.splitlines() == [
         "[(0, 10.0, True), (1, 11.0, True), (2, 12.0, True)] 1",
-        "20.0 3 []",
+        "20.0 3 [0, 1, 2]",
         "3 None 3",
     ]
 
@@ -65,8 +69,9 @@ def run(name, wait):
         raise
 
 crew = Crew(run)
-crew.take(1.0, "short", 0.05)
-crew.take(1.0, "hangs", 60)
+take(1.0, "short", 0.05)
+take(1.0, "hangs", 60)
+until(lambda: len(crew.busy) == 2)
 everybody = set(crew.busy)
 begun = time.monotonic()
 crew.end(0.3)
@@ -89,12 +94,12 @@ def run(name):
 
 gevent.get_hub().handle_error = lambda *_: None
 crew = Crew(run)
-crew.take(1.0, "forgets")
+take(1.0, "forgets")
 until(lambda: crew.idle)
 (one,) = crew.idle
 until(lambda: one.dead)
-crew.take(2.0, "next")
-until(lambda: not crew.busy)
+take(2.0, "next")
+until(lambda: len(ran) == 2 and not crew.busy)
 print(ran, one in crew.idle, len(crew.idle))
 """
     )
