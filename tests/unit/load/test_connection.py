@@ -140,12 +140,20 @@ print(bytes(got) == data)
     assert printed == "True\n"
 
 
-@pytest.mark.parametrize(("still_in_time_s", "in_between"), [("60", "True"), ("0", "False")])
-def test_an_arrival_that_is_due_goes_before_the_answers(still_in_time_s: str, in_between: str) -> None:
-    """Fifty answers come in at once, each keeps the worker busy for 2 ms: arrivals go out in between, unless behind."""
+NO_ROUND = "traffic.OpenTraffic._note_round = lambda _: None"
+
+
+@pytest.mark.parametrize(
+    ("go_first_s", "besides", "in_between"), [("60", "", "True"), ("0", "", "False"), ("60", NO_ROUND, "False")]
+)
+def test_an_arrival_that_is_due_goes_before_the_answers(go_first_s: str, besides: str, in_between: str) -> None:
+    """Fifty answers come in at once, each keeps the worker busy for 2 ms: arrivals go out in between.
+
+    Unless they are later than they may be, or the round of the loop has gone on for longer.
+    """
     printed = in_a_worker(
         BEGIN
-        + f"from stormproof.load import traffic; traffic.STILL_IN_TIME_S = {still_in_time_s}"
+        + f"from stormproof.load import traffic; traffic.GO_FIRST_S = {go_first_s}; {besides}"
         + """
 from locust import User, task
 from locust.env import Environment
