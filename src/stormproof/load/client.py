@@ -30,6 +30,7 @@ from geventhttpclient.url import URL
 from geventhttpclient.useragent import RetriesExceeded
 from locust.contrib import fasthttp
 
+from stormproof.load import answer_head
 from stormproof.load.connection import Connection
 
 # What is kept at most, of each; a locustfile that draws its URLs at random must not fill the memory.
@@ -44,6 +45,7 @@ def install() -> None:
     fasthttp.CookieJar = SparingCookieJar
     fasthttp.LocustUserAgent = SparingUserAgent
     ConnectionPool._is_socket_alive = is_open  # noqa: SLF001 - there is no public way
+    answer_head.install()
     ConnectionPool._create_tcp_socket = lambda _pool, *kind: Connection(*kind)  # noqa: SLF001
     ConnectionPool._resolve = resolved_here(ConnectionPool._resolve)  # noqa: SLF001
 
