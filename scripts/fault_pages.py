@@ -96,11 +96,12 @@ def _in_the_lab(module: Any) -> list[str]:
 
 def _rehearsed_in_aws(kind: str) -> list[str]:
     """Of a fault that there is in AWS as well: the files that say, row by row, that it was this one that was cut off."""
-    files = [
-        path
-        for path in sorted((ROOT / "tests/golden/aws").glob("*-rehears*.json"))
-        if kind in {row.get("fault") for row in json.loads(path.read_text())}
-    ]
+
+    def is_of(row: dict[str, Any]) -> bool:
+        return kind == row.get("fault") or f"-{kind}." in row.get("fault_id", "")  # the parts of a composite
+
+    paths = sorted((ROOT / "tests/golden/aws").glob("*-rehears*.json"))
+    files = [path for path in paths if any(map(is_of, json.loads(path.read_text())))]
     shown = ", ".join(f"[{path.stem}](../../../{path.relative_to(ROOT)})" for path in files)
     return [f"| in AWS, wherever it is cut off | {shown} | the state after equals the state before |"] if files else []
 
