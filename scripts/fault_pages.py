@@ -95,7 +95,7 @@ def _in_the_lab(module: Any) -> list[str]:
 
 
 def _rehearsed_in_aws(kind: str) -> list[str]:
-    """Of a fault that there is in AWS as well: the files that say, row by row, that it was this one that was cut off."""
+    """Of a fault that there is in AWS, too: the files that say, row by row, that it was this one that was cut off."""
 
     def is_of(row: dict[str, Any]) -> bool:
         return kind == row.get("fault") or f"-{kind}." in row.get("fault_id", "")  # the parts of a composite
