@@ -55,8 +55,9 @@ class Player:
     def collect(self, *, within_s: float) -> int:
         """Wait for its end; kill it and its session after *within_s* seconds. Returns its exit code."""
         if not self._has_ended(within_s=within_s):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            for kill in (os.killpg, os.kill):  # the second for one that has no session of its own yet
+                with contextlib.suppress(ProcessLookupError):
+                    kill(self.pid, signal.SIGKILL)
             self._has_ended(within_s=10)
         if self.code is None:
             raise FaultError(f"a rehearsal's player (pid {self.pid}) does not end", hint=str(self.log))
