@@ -7,6 +7,7 @@ passes those tests, for they are parametrised over the catalogue.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,19 @@ def _in_the_lab(module: Any) -> list[str]:
     experiments = _experiments(module.KIND)
     shown = ", ".join(f"[{slug}](../../../experiments/{slug}/notes.md)" for slug in experiments) or "none yet"
     what = "held on hardened, refuted on naive, invalid as no-op: `make controls`"
-    return [*lines, f"| positive control | {shown} | {what} |"]
+    return [*lines, *_rehearsed_in_aws(module.KIND), f"| positive control | {shown} | {what} |"]
+
+
+def _rehearsed_in_aws(kind: str) -> list[str]:
+    """Of a fault that there is in AWS, too: the files that say, row by row, that it was this one that was cut off."""
+
+    def is_of(row: dict[str, Any]) -> bool:
+        return kind == row.get("fault") or f"-{kind}." in row.get("fault_id", "")  # the parts of a composite
+
+    paths = sorted((ROOT / "tests/golden/aws").glob("*-rehears*.json"))
+    files = [path for path in paths if any(map(is_of, json.loads(path.read_text())))]
+    shown = ", ".join(f"[{path.stem}](../../../{path.relative_to(ROOT)})" for path in files)
+    return [f"| in AWS, wherever it is cut off | {shown} | the state after equals the state before |"] if files else []
 
 
 def _in_aws(module: Any) -> list[str]:

@@ -19,8 +19,9 @@ from stormproof.errors import FaultError, GuardrailError, InputError, UsageError
 from stormproof.faults import instance_terminate
 from stormproof.faults.instance_terminate import InstanceTerminate
 from stormproof.model.plan import ResolvedFault
+from stormproof.run.rehearsal import Step
 from stormproof.spec.override import split_overrides
-from support.aws_fault import compare, inject, resolve, undo
+from support.aws_fault import compare, headed, inject, resolve, undo
 from support.command import ROOT
 from support.emulated_aws import Cut, Estate, Recorder, environment_file
 from support.query_double import form_of, respond
@@ -114,7 +115,9 @@ def _row(estate: Estate, wire: Recorder, fleet: Fleet, folder: Path, cut: Cut | 
     again = undo(folder / "run")
     assert undo(folder / "run") == []
     there = {"the instance": one in fleet.members(), "of two in service": len(fleet.members())}
+    step = Step.FELT if cut is None else Step.INTENT if cut.before else Step.ACTED
     return {
+        **headed(fault, step),
         "cut_off": "no" if cut is None else f"{'before' if cut.before else 'after'} TerminateInstances",
         "called": changes,
         "undone_by": wire.changes[len(changes) :],

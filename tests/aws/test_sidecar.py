@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from stormproof.faults.envoy_admin import EnvoyAdmin
 from stormproof.faults.ledger import Ledger
 from stormproof.lab.tls import AUTHORITY_FILE, write_certificates
 from stormproof.model.plan import ResolvedFault
+from stormproof.run.rehearsal import Step
 from stormproof.spec.environment_file import load_environment
-from support.aws_fault import inject
+from support.aws_fault import IN_ACT, compare, headed, inject
 from support.command import stormproof, wait_for
-from support.emulated_aws import REGION, Estate, build, environment_file
+from support.emulated_aws import REGION, Cut, Estate, build, environment_file, recorder
 from support.sidecar import KEY, SECRET, Listening, Received, RunningSidecar, listening, sidecar
 
 pytestmark = [pytest.mark.timeout(120)]
@@ -145,6 +147,40 @@ def test_each_fault_works_through_it(running: RunningSidecar, tmp_path: Path, ki
     bound.revert(prior)
 
     assert (running.files(), _runtime(running)) == (files, runtime)
+
+
+def test_what_came_only_half_way_comes_back(running: RunningSidecar, tmp_path: Path) -> None:
+    """Throttling is two calls, a file and a switch: cut off between them, there and back, and the answer lost."""
+    before = (running.files(), _runtime(running))
+    assert running.environment.proxy is not None
+    with recorder(running.environment.proxy.admin_url) as wire:
+        proxy = replace(running.environment.proxy, admin_url=wire.url)
+        fault = catalogue.resolve(
+            "throttling", FAULTS["throttling"], replace(running.environment, proxy=proxy), fault_id="1-throttling"
+        )
+        rows = []
+        for step in (IN_ACT, Step.UNDOING):
+            for first in (True, False):
+                folder = tmp_path / f"{step}-{first}"
+                if step == Step.UNDOING:
+                    assert inject(fault, folder)["felt"]
+                wire.calls.clear()
+                wire.cut = Cut(at=1, before=first)
+                if step == Step.UNDOING:
+                    assert _undo(folder) == [False]
+                else:
+                    with pytest.raises(FaultError):
+                        inject(fault, folder)
+                wire.cut = None
+                there = {"file": running.files() != before[0], "switch": _runtime(running) != before[1]}
+                undone = _undo(folder)
+                rows.append({
+                    **headed(fault, step), "cut_off": f"{'before' if first else 'after'} RuntimeModify",
+                    "broken": [name for name, is_broken in there.items() if is_broken], "undone": undone,
+                    "left": [] if (running.files(), _runtime(running)) == before else ["something"],
+                })  # fmt: skip
+
+    compare("throttling-half-way", rows)
 
 
 def test_what_somebody_else_set_is_left_alone(running: RunningSidecar, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from botocore import xform_name
 
 from stormproof.faults import activity, catalogue
 from stormproof.faults.api_call import CallsAws
-from stormproof.faults.ledger import Ledger
+from stormproof.faults.ledger import Entry, Ledger
 from stormproof.model.plan import ResolvedFault
 from stormproof.plan.iam_policy import action_of
+from stormproof.run.rehearsal import Step
 from stormproof.spec.environment_file import load_environment
 from stormproof.staging.environment import discover
 from support.emulated_aws import Cut, Estate, Recorder, environment_file
@@ -27,6 +28,8 @@ from support.emulated_aws import Cut, Estate, Recorder, environment_file
 GOLDEN = Path(__file__).parents[1] / "golden/aws"
 # The service in a signature → IAM's prefix, where they differ.
 _IAM = {"monitoring": "cloudwatch"}
+
+IN_ACT = "in act"  # between two calls of an act: no step of a rehearsal, which kills before it and after it
 
 State = Callable[[], Mapping[str, Any]]
 
@@ -70,7 +73,10 @@ class Rehearsal:
     also: tuple[str, ...] = ()  # what is called as somebody else, who has a policy of their own
 
     def run(self) -> list[dict[str, Any]]:
-        """Whole; cut off before and after each change; its undo cut off at each. A row each, nothing may be left."""
+        """Whole; cut off before and after each change; its undo cut off at each, and forgotten. Nothing may be left.
+
+        A row each: which fault, at which `Step` of a rehearsal, what was changed by then, what brought it back.
+        """
         before = dict(self.state())
         self.wire.calls.clear()
         felt = inject(self.fault, self.folder / "whole/run")
@@ -83,23 +89,27 @@ class Rehearsal:
         assert undo(self.folder / "whole/run") == []
         self._check_calls()
         cuts = [(at, first) for at in range(1, len(changes) + 1) for first in (True, False)]
+        whole = {"whole": changes, "changed": _changed(before, broken), "undone_by": back, "left": self._left(before)}
         rows = [
-            {"whole": changes, "changed": _changed(before, broken), "undone_by": back, "left": self._left(before)},
+            {**headed(self.fault, Step.FELT), **whole},
             *(self._cut_off(before, changes, at, first) for at, first in cuts),
             *(self._undo_cut_off(before, changes, back, at) for at in range(1, len(back) + 1)),
+            self._undo_forgotten(before),
         ]
         assert all(row["left"] == [] for row in rows), rows
-        self._undo_again(before)
         return rows
 
-    def _undo_again(self, before: Mapping[str, Any]) -> None:
-        """By a second undoer that read the ledger before the first one was done: harmless."""
-        bound = catalogue.bind(self.fault.kind, self.fault.target, self.fault.configuration)
-        prior = bound.prior()
+    def _undo_forgotten(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Put right by somebody who did not live to write that down; the next undoer finds nothing to change."""
+        folder = self.folder / "forgotten/run"
+        inject(self.fault, folder)
+        (entry,) = Ledger(folder / "ledger.jsonl").outstanding()
+        catalogue.bind(entry.kind, entry.target, entry.configuration).revert(entry.prior)
         asked = len(self.wire.changes)
-        bound.revert(json.loads(json.dumps(prior)))
-        assert self.wire.changes[asked:] == []
-        assert self._left(before) == []
+        undone = [row["undone"] for row in undo(folder)]
+        by = self.wire.changes[asked:]
+        assert by == [], "an undo of what is whole already changes nothing"
+        return {**headed(self.fault, Step.UNDONE), "undone": undone, "undone_by": by, "left": self._left(before)}
 
     def _cut_off(self, before: Mapping[str, Any], changes: list[str], at: int, first: bool) -> dict[str, Any]:
         folder = self.folder / f"{at}-{first}/run"
@@ -111,7 +121,9 @@ class Rehearsal:
         self.wire.cut = None
         asked = len(self.wire.changes)
         undone = [row["undone"] for row in undo(folder)]
+        ends = {(1, True): Step.INTENT, (len(changes), False): Step.ACTED}
         return {
+            **headed(self.fault, ends.get((at, first), IN_ACT)),
             "cut_off": f"{'before' if first else 'after'} {changes[at - 1]}",
             "changed": _changed(before, broken),
             "undone_by": self.wire.changes[asked:],
@@ -129,6 +141,7 @@ class Rehearsal:
         asked = len(self.wire.changes)
         again = [row["undone"] for row in undo(folder)]
         return {
+            **headed(self.fault, Step.UNDOING),
             "undo_cut_off": f"before {back[at - 1]}",
             "undone": [*first, *again],
             "undone_by": self.wire.changes[asked:],
@@ -151,6 +164,12 @@ class Rehearsal:
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def headed(fault: ResolvedFault | Entry, step: str) -> dict[str, str]:
+    """Whose row it is: its kind, the class that does it here, and the step at which it was cut off."""
+    bound = catalogue.bind(fault.kind, fault.target, fault.configuration)
+    return {"fault": fault.kind, "class": type(bound).__name__, "step": str(step)}
 
 
 def compare(name: str, rows: list[dict[str, Any]]) -> None:

@@ -219,13 +219,15 @@ def session_name(configuration: Mapping[str, Any]) -> str:
     return f"stormproof-{run or os.getpid()}"[:64]
 
 
-def warm_up() -> None:
-    """Do now what the first clients of a process would have to: half a second that an undo need not wait for."""
+def warm_up(*services: str) -> None:
+    """Do now what the first clients of *services* would have to: half a second that an undo need not wait for."""
+    import boto3
     import chaosaws.ec2.actions  # noqa: F401
 
-    nowhere = {"aws_region": "us-east-1", "aws_endpoint_url": "http://127.0.0.1:9"}
-    for service in ("sts", "ec2"):
+    nowhere, default = {"aws_region": "us-east-1", "aws_endpoint_url": "http://127.0.0.1:9"}, boto3.DEFAULT_SESSION
+    for service in services:
         client(service, nowhere)
+    boto3.DEFAULT_SESSION = default  # the first one that is meant makes its own
 
 
 def client(

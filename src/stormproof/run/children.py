@@ -35,11 +35,12 @@ class Child:
         orphan_signal: int = signal.SIGTERM,
         output: Path | None = None,
         inherit: Sequence[int] = (),
+        answers: bool = False,
     ) -> Child:
         """Start ``python -m …`` with *arguments*; it is sent *orphan_signal* should we die.
 
-        What it prints goes to *log*; with *output*, its standard output goes there instead. It keeps the descriptors
-        *inherit* open, and none of ours beside them.
+        What it prints goes to *log*; with *output*, its standard output goes there instead, with *answers* into a pipe
+        to us. It keeps the descriptors *inherit* open, and none of ours beside them.
 
         An own session, so that a Ctrl-C on the terminal reaches the conductor alone, which decides.
         """
@@ -49,7 +50,7 @@ class Child:
         process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
-            stdout=file if answer is None else answer,
+            stdout=subprocess.PIPE if answers else file if answer is None else answer,
             stderr=file,
             env=dict(environment),
             start_new_session=True,
@@ -80,9 +81,10 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(timeout=10)
-        if self.process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self.process.stdin.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
         self._log_file.close()
         return int(self.process.returncode)
 

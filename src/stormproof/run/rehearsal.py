@@ -6,7 +6,6 @@ The claim is that whoever dies when, the ledger is enough: the environment after
 from __future__ import annotations
 
 import enum
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +20,8 @@ from stormproof.record.atomic import read_lines
 from stormproof.record.difference import differences
 from stormproof.record.layout import RunDirectory
 from stormproof.run import rehearsal_player as player
-from stormproof.run.children import Child
 from stormproof.run.follow import Follower
+from stormproof.run.rehearsal_troupe import Player, Troupe
 
 REACHED_WITHIN_S = 40.0  # a process starts, injects, and sees it felt
 UNDONE_WITHIN_S = 60.0
@@ -75,20 +74,25 @@ class Rehearsal:
     before_each: Callable[[], None]  # raises when nothing more may be broken: the kill switch
     patience_s: float = 0.0  # beyond the usual, for each step: machines that start
     _before: dict[str, Any] = field(init=False)
+    _troupe: Troupe = field(init=False)
 
     def __post_init__(self) -> None:
         self._before = self.snapshot()
+        self._troupe = Troupe(log=self.run.logs / "troupe.log", environment=self.process_environment)
 
     def play(self) -> Iterator[Rehearsed]:
         """One row a fault and step; ends after the first that did not pass, for the lab is not whole then."""
-        for fault in self.faults:
-            for number, atom in enumerate(fault.atoms):
-                for step in Step:
-                    self.before_each()
-                    row = self._play(atom, step, before=fault.atoms[:number])
-                    yield row
-                    if not row.passed:
-                        return
+        try:
+            for fault in self.faults:
+                for number, atom in enumerate(fault.atoms):
+                    for step in Step:
+                        self.before_each()
+                        row = self._play(atom, step, before=fault.atoms[:number])
+                        yield row
+                        if not row.passed:
+                            return
+        finally:
+            self._troupe.dismiss()
 
     def _play(self, fault: ResolvedFault, step: Step, *, before: Sequence[ResolvedFault]) -> Rehearsed:
         """Cut *fault* off at *step*; of a fault that is made of others, with the parts *before* it in force."""
@@ -179,11 +183,5 @@ class Rehearsal:
                 return left
             time.sleep(_LOOK_EVERY_S)
 
-    def _spawn(self, step: str, order: Mapping[str, Any]) -> Child:
-        return Child.spawn(
-            f"rehearsal {step}",
-            ["-m", "stormproof.run.rehearsal_player", step, json.dumps(order)],
-            log=self.run.logs / f"{order['fault_id']}.log",
-            environment=self.process_environment,
-            orphan_signal=signal.SIGKILL,
-        )
+    def _spawn(self, step: str, order: Mapping[str, Any]) -> Player:
+        return self._troupe.player(step, order, log=self.run.logs / f"{order['fault_id']}.log")

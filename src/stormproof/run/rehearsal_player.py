@@ -1,13 +1,12 @@
 """The process that a rehearsal kills: it plays one fault up to a step and is gone, or begins an undo.
 
-``python -m stormproof.run.rehearsal_player STEP JSON``. It goes through the same `activity.inject` and
-`activity.undo_outstanding` as a run. To die exactly between two of their steps it hands them the fault inside
-`_DiesIn`, a fault like any other: no code of a run knows that there are rehearsals.
+`rehearsal_troupe` forks it. It goes through the same `activity.inject` and `activity.undo_outstanding` as a run. To die
+exactly between two of their steps it hands them the fault inside `_DiesIn`, a fault like any other: no code of a run
+knows that there are rehearsals.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -109,11 +108,6 @@ def _undo(order: Mapping[str, Any]) -> int:
     return 1 if failed else 0
 
 
-def main() -> int:
-    """Play the step that the command line names; never returns from one that it dies in."""
-    step, order = sys.argv[1], json.loads(sys.argv[2])
+def play(step: str, order: Mapping[str, Any]) -> int:
+    """Play *order* up to *step*, an exit code; never returns from a step that it dies in."""
     return _undo(order) if step == UNDO else _inject(step, order)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

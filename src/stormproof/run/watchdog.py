@@ -148,7 +148,7 @@ def main() -> int:
     config = json.loads(Path(sys.argv[1]).read_text())
     for kind in catalogue.KINDS:
         catalogue.module(kind)
-    aws.warm_up()
+    aws.warm_up("sts", "ec2")
     now = time.monotonic()
     watchdog = Watchdog(
         ledger=Path(config["ledger"]),
