@@ -74,7 +74,7 @@ controls: setup-dev ## every experiment at full length on hardened, naive and no
 bench: setup-dev ## what recording costs, how late arrivals are, how soon an undo is done, how intervals cover (hours)
 	@for script in recorder_overhead client_cost arrival_lateness run_wall_time undo_latency kill_campaign retry_traces \
 			backoff_table identify_clients analysis_size run_size calibration early_decision \
-			suite_kills drift_alarms control_groups load_validity causes; do \
+			suite_kills drift_alarms control_groups load_validity causes silent_zones; do \
 		echo "── bench/$$script.py"; $(BIN)/python bench/$$script.py; done
 
 docs: setup-dev ## regenerate the reference pages from the code

@@ -24,13 +24,13 @@ def envoy_path() -> str:
 
 
 @contextlib.contextmanager
-def echo_envoy() -> Iterator[str]:
-    """The URL of a running Envoy that answers every request with 200 and two bytes."""
+def echo_envoy(*, after_ms: int = 0) -> Iterator[str]:
+    """The URL of a running Envoy that answers every request with 200 and two bytes, *after_ms* later than at once."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="stormproof-bench-"))
     config = folder / "envoy.json"
-    config.write_text(json.dumps(_config(port)))
+    config.write_text(json.dumps(_config(port, after_ms)))
     log = (folder / "envoy.log").open("wb")
     process = subprocess.Popen(
         # without hot restart there is no shared memory that would be left behind in /dev/shm
@@ -57,12 +57,13 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     sys.exit("envoy did not start")
 
 
-def _config(port: int) -> dict[str, object]:
+def _config(port: int, after_ms: int) -> dict[str, object]:
     types = "type.googleapis.com/envoy.extensions.filters"
     manager = {
         "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "echo",
         "http_filters": [
+            *_delay(types, after_ms),
             {"name": "router", "typed_config": {"@type": f"{types}.http.router.v3.Router"}},
         ],
         "route_config": {
@@ -86,3 +87,11 @@ def _config(port: int) -> dict[str, object]:
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
     return {"static_resources": {"listeners": [listener]}}
+
+
+def _delay(types: str, after_ms: int) -> list[dict[str, object]]:
+    if not after_ms:
+        return []
+    delay = {"fixed_delay": f"{after_ms / 1000}s", "percentage": {"numerator": 100}}
+    fault = f"{types}.http.fault.v3.HTTPFault"
+    return [{"name": "delay", "typed_config": {"@type": fault, "delay": delay}}]

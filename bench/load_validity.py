@@ -3,9 +3,10 @@
 The real worker at an Envoy that answers by itself, so all that is above the first row is the generator's own doing.
 Its locustfile computes for a while on every request (*burn*, of one core), or holds the event loop up now and then
 without using CPU (*stall*), as a disk or a machine without CPU to give does. *Own* is what the verdict takes for the
-worker's own share of p99 (`verdict.own_delay`). Seeded; on a machine that does nothing else.
+worker's own share of p99 (`analysis.own_lag`), beside what it was. Seeded; on a machine that does nothing else.
 
     python bench/load_validity.py --seconds 8
+    python bench/load_validity.py --seconds 8 --after-ms 100 --only poisson
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from echo_envoy import echo_envoy
 
+from stormproof.analysis.own_lag import LagFold, own_lag
 from stormproof.load.driver import LoadDriver, LoadPlan
 from stormproof.model.experiment import ArrivalProcess, Load
 from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import read_samples
 from stormproof.verdict.generator import CPU_SHARE_MAX, LOOP_LATE_SHARE_MAX, strain
-from stormproof.verdict.own_delay import own_delay_ms
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RATE_PER_S = 200
 SETTLE_S = 1.0
+ANSWER_MS = 1.0  # what Envoy takes, on top of --after-ms
 LOCUSTFILE = """
 import json, pathlib, random, time
 import gevent.monkey
@@ -107,9 +113,9 @@ def one(folder: Path, url: str, unease: Unease, seconds: float, seed: int) -> di
     cpu, late = strain([worker.as_dict()], window) or (float("nan"), float("nan"))
     p50, p90, p99 = np.quantile(inside["latency_ms"], [0.5, 0.9, 0.99])
     sent_late = float(np.mean(inside["sent_at"] - inside["scheduled_at"] > 0.1))
-    own = own_delay_ms(worker.as_dict(), window, 0.99)
+    own = p99 - np.quantile(without_own(samples, window, worker.loop_per_second or ())[inside.index], 0.99)
     return {
-        "own": float("nan") if own is None else own,
+        "own": float(own),
         "cpu": cpu,
         "late": late,
         "p50": p50,
@@ -119,26 +125,39 @@ def one(folder: Path, url: str, unease: Unease, seconds: float, seed: int) -> di
     }
 
 
+def without_own(samples: pd.DataFrame, window: tuple[float, float], ticks: Any) -> pd.Series[float]:
+    """The latencies less what the worker may have added, as the verdict reckons them."""
+    fold = LagFold(start_s=window[0], end_s=window[1] + 10)
+    sent = fold.empty()
+    fold.note(sent, *(samples[name].to_numpy() for name in ("scheduled_at", "sent_at", "worker")))
+    less: pd.Series[float] = own_lag(fold.start_s, sent, {0: ticks}).less_of(samples)["latency_ms"]
+    return less
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="what an overloaded or stalled load worker adds to p99")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--after-ms", type=int, default=0, help="how long the target takes to answer")
+    parser.add_argument("--only", default="", help="rows whose name has this in it")
     options = parser.parse_args()
     print(f"{RATE_PER_S}/s; the checks allow {CPU_SHARE_MAX:.0%} of a core and {LOOP_LATE_SHARE_MAX:.1%} late ticks\n")
     print(
-        "| unease | CPU | ticks > 100 ms late | sent > 100 ms late | p50 ms | p90 ms | p99 ms | own ms | all invalid |"
+        "| unease | CPU | ticks > 100 ms late | sent > 100 ms late | p50 ms | p90 ms | p99 ms | added ms | reckoned ms"
+        " | all invalid |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    with echo_envoy() as url:
-        for unease in UNEASE:
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    with echo_envoy(after_ms=options.after_ms) as url:
+        for unease in (one for one in UNEASE if options.only in one.name):
             for repetition in range(options.repeat):
                 with tempfile.TemporaryDirectory(prefix="stormproof-bench-") as folder:
                     found = one(Path(folder), url, unease, options.seconds, options.seed + repetition)
                 seen = found["cpu"] > CPU_SHARE_MAX or found["late"] > LOOP_LATE_SHARE_MAX
                 print(
                     f"| {unease.name} | {found['cpu']:.0%} | {found['late']:.1%} | {found['sent_late']:.1%}"
-                    f" | {found['p50']:.1f} | {found['p90']:.1f} | {found['p99']:.1f} | {found['own']:.1f}"
+                    f" | {found['p50']:.1f} | {found['p90']:.1f} | {found['p99']:.1f}"
+                    f" | {found['p99'] - options.after_ms - ANSWER_MS:.1f} | {found['own']:.1f}"
                     f" | {'yes' if seen else ''} |",
                     flush=True,
                 )

@@ -16,6 +16,7 @@ from support.command import ROOT, Done, stormproof
 
 EXPERIMENTS = ("az-loss", "dependency-timeout", "throttling")
 SHIPPED = tuple(sorted(path.parent.name for path in (ROOT / "experiments").glob("*/experiment.yaml")))
+BESIDE_CONTROL = "beside-control"  # a control group by header; no experiment of its own is shipped with one
 CONTROLS = {
     "hardened": ("held", 0, ("lab.variant=hardened",)),
     "naive": ("refuted", 1, ("lab.variant=naive",)),
@@ -26,9 +27,14 @@ CONTROLS = {
 SHORT = ("timeline.steady=8s", "timeline.fault=10s", "timeline.recovery=8s")
 
 
+def folder_of(experiment: str) -> Path:
+    """Where its spec is."""
+    return Path(__file__).parent / experiment if experiment == BESIDE_CONTROL else ROOT / "experiments" / experiment
+
+
 def short(experiment: str) -> tuple[str, ...]:
     """The short timeline of *experiment*; one with steps has its own lengths, and no fault phase to shorten."""
-    spec = (ROOT / "experiments" / experiment / "experiment.yaml").read_text()
+    spec = (folder_of(experiment) / "experiment.yaml").read_text()
     return tuple(one for one in SHORT if "steps:" not in spec.splitlines() or not one.startswith("timeline.fault"))
 
 
@@ -64,7 +70,7 @@ def run_control(
     """Play one control as a user would; the finished command and its JSON document."""
     settings = [argument for setting in (*control.settings, *more) for argument in ("--set", setting)]
     done = stormproof(
-        "run", ROOT / "experiments" / control.experiment, "--env", "local", "--json", "--out", out, *settings,
+        "run", folder_of(control.experiment), "--env", "local", "--json", "--out", out, *settings,
         timeout_s=400, **extra,
     )  # fmt: skip
     return done, done.document if done.out else {}

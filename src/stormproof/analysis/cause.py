@@ -32,7 +32,7 @@ WORSE_FACTOR = 3.0  # a value's share of bad requests, over that of all other va
 # The chance, for all values of a column together, that bad requests which fall anywhere alike fall so, or that one of
 # two kinds of error is so common: of few bad requests nearly all are somewhere (bench/causes.py).
 CHANCE_MAX = 0.01
-SILENT_SHARE = 0.5  # a zone that answered less than this of steady's rate has gone silent
+SILENT_SHARE = 0.4  # a zone whose share of the answers is less than this of steady's has gone silent (docs/adr/0076)
 WORST = 5
 SECONDS_MAX = 100_000
 KEY = ["endpoint", "zone", "error"]
@@ -166,7 +166,7 @@ def find(evidence: Evidence) -> Named:
     cells = evidence.cells
     endpoint, endpoint_share = _concentrated(cells, "endpoint")
     zone, zone_share = _concentrated(cells, "zone")
-    silent = _silent_zone(evidence) if zone in {None, ""} else None
+    silent = silent_zone(evidence) if zone in {None, ""} else None
     failed = cells[cells["error"] != ""].groupby("error")[["bad", "steady_bad"]].sum()
     seconds, seconds_share = _stretch(evidence)
     return Named(
@@ -240,15 +240,24 @@ def _concentrated(cells: pd.DataFrame, column: str) -> tuple[str | None, float]:
     return str(by.index[top]), float(excess[top] / excess.sum())
 
 
-def _silent_zone(evidence: Evidence) -> str | None:
-    """The one zone that answered less than half of what it did in steady; None for none, and for several."""
+def silent_zone(evidence: Evidence) -> str | None:
+    """The one zone whose share of the answers fell below `SILENT_SHARE` of steady's, not by chance; None for several.
+
+    Of the answers, not of the seconds: a whole load that falls silences nobody. By chance: of a zone's answers in both
+    windows, steady's number is binomial where its share did not change.
+    """
     by = evidence.cells.groupby("zone")[["n", "steady_n"]].sum()
     by = by[(by.index != "") & (by["steady_n"] > 0)]
     if len(by) < 2 or not evidence.steady_s:
         return None
-    rate = by["n"] / (evidence.end_s - evidence.start_s)
-    silent = by.index[rate < SILENT_SHARE * by["steady_n"] / evidence.steady_s]
-    return str(silent[0]) if len(silent) == 1 else None
+    total, steady_total = (int(by[one].sum()) for one in ("n", "steady_n"))
+    silent = by[by["n"] * steady_total < SILENT_SHARE * by["steady_n"] * total]
+    if len(silent) != 1:
+        return None
+    n, steady_n = (int(one) for one in silent.iloc[0])
+    if len(by) * binomial_tail(steady_n, n + steady_n, steady_total / (total + steady_total)) > CHANCE_MAX:
+        return None
+    return str(silent.index[0])
 
 
 def _commonest(failed: pd.DataFrame, bad: int) -> str | None:

@@ -32,9 +32,9 @@ from stormproof.verdict.generator import CLOCKS, KEPT_UP, back_pressure
 from stormproof.verdict.integrity import UNCHANGED, WHOLE, changed_since_sealed, read_story, whole_check
 from stormproof.verdict.judge import judge_findings
 from stormproof.verdict.merge import merge
-from stormproof.verdict.own_delay import doubted
+from stormproof.verdict.own_delay import Own, doubted
 from stormproof.verdict.reading import CONFIDENCE_MIN
-from stormproof.verdict.seeing import Told, from_parts, from_rows
+from stormproof.verdict.seeing import Told, from_parts, from_rows, relief_of_parts, relief_of_rows
 from stormproof.verdict.timeline import Abort, Timeline, read_timeline
 from stormproof.verdict.validity import RunEvidence, checks_of
 
@@ -149,10 +149,12 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     if parts is None and fold_over is None and fit_in_memory(there):
         samples = read_samples(run)
         timeline, seen, recorded = from_rows(samples, told)
+        relief = relief_of_rows(samples, told, timeline)
         gather = partial(gather_rows, exposed(samples))
     else:
         over = fold_over or fold_here
         timeline, seen, recorded = from_parts(there, told, over)
+        relief = relief_of_parts(there, told, timeline, over)
         of_claims = over_exposed(over) if told.has_control else over
         gather = partial(gather_parts, there, fold_over=of_claims, rank_over=over)
     whole = whole_check(events, torn, timeline)
@@ -169,7 +171,15 @@ def _of_experiment(run: RunDirectory, parts: Sequence[SamplePart] | None, fold_o
     gathered = any(run.arrivals.glob("*.parquet"))
     arrivals = summarise_calls(arrival_batches(run, COLUMNS), timeline) if gathered else None
     findings, paced = back_pressure(timeline, experiment.hypotheses, judged)
-    findings, own = doubted(timeline, experiment.hypotheses, findings)
+    findings, own = doubted(
+        timeline,
+        experiment.hypotheses,
+        findings,
+        Own(
+            lag=relief.own_lag,
+            again=lambda lag: judge_findings(relief.less(lag), experiment.hypotheses, measured_by=measured_by),
+        ),
+    )
     evidence = RunEvidence(
         timeline=timeline,
         recorded=recorded,

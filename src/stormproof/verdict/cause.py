@@ -132,7 +132,7 @@ def _sentence(evidence: Evidence, named: Named, bad: Bad) -> str:
         parts.append(_of_part(cells, "endpoint", named.endpoint, named.endpoint_share, f"on endpoint {named.endpoint}"))
     if named.zone is not None:
         if named.is_silent:
-            parts.append(f"zone {named.zone} alone answered less than half of what it did in steady")
+            parts.append(f"zone {named.zone} alone had less than half of its steady share of the answers")
         else:
             parts.append(_of_part(cells, "zone", named.zone, named.zone_share, f"answered by zone {named.zone}"))
     if named.error is not None:

@@ -4,13 +4,16 @@ A worker that is at ease adds nothing. One whose event loop is held up, or whose
 wait for itself, and what it adds looks like the workload's. It only ever adds: what held, held in spite of it. So only
 a latency that was refuted *upwards* is doubted, and only where it would not be without what the worker may have added
 (docs/adr/0070; the figures are those of bench/load_validity.py).
+
+Of a load on a schedule that is told row by row (`analysis.own_lag`), and the claim is judged again without it. In a
+closed model nothing is sent late, so it is estimated for the whole window from the loop's ticks and its CPU.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from stormproof.model.verdict import Check, Finding, Outcome
 from stormproof.verdict.decision import satisfies
 
 if TYPE_CHECKING:
+    from stormproof.analysis.own_lag import OwnLag
     from stormproof.verdict.timeline import Timeline
 
 OWN = "latency not the generator's own"
@@ -75,42 +79,105 @@ def _queued_ms(busy: float, per_s: float, tail: float) -> float:
     return QUEUES * (1000 * busy / per_s) * math.log(busy / tail) / (2 * (1 - busy))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What the workers may have added to each row, and all claims judged again without it; asked only in doubt."""
+
+    lag: Callable[[], OwnLag]
+    again: Callable[[OwnLag], Sequence[Finding]]
+
+
 def doubted(
-    timeline: Timeline, hypotheses: Sequence[Claim], findings: Sequence[Finding]
+    timeline: Timeline, hypotheses: Sequence[Claim], findings: Sequence[Finding], own: Own
 ) -> tuple[tuple[Finding, ...], tuple[Check, ...]]:
     """*findings* without the refutations that the workers alone could have made; where there are any, the check of it.
 
-    It fails where nothing else is refuted: then nobody knows.
+    It fails where nothing else is refuted: then nobody knows. *own* is asked only where a latency was refuted.
     """
-    workers = list((timeline.load_stopped or {}).get("workers") or [])
-    told, lost = [], []
-    for claim, finding in zip(hypotheses, findings, strict=True):
-        delay_ms = _of_claim(claim, timeline, workers) if finding.outcome is Outcome.REFUTED else None
-        told.append(finding if delay_ms is None else _taken_back(claim, finding, delay_ms))
-        if told[-1] is not finding:
-            lost.append(f"{finding.claim}, without the {delay_ms:.3g} ms that a worker may have added")
+    if (timeline.load_started or {}).get("model") == "closed":
+        told = _doubted_by_ticks(timeline, hypotheses, findings)
+    else:
+        told = _doubted_by_rows(timeline, hypotheses, findings, own)
+    lost = [
+        f"{after.claim}, without the {delay_ms:.3g} ms that a worker may have added"
+        for before, (after, delay_ms) in zip(findings, told, strict=True)
+        if before is not after
+    ]
     if not lost:
         return tuple(findings), ()
-    ok = any(one.outcome is Outcome.REFUTED for one in told)
-    return tuple(told), (Check(name=OWN, ok=ok, reason=f"not refuted: {'; '.join(lost)}"),)
+    ok = any(one.outcome is Outcome.REFUTED for one, _ in told)
+    return tuple(one for one, _ in told), (Check(name=OWN, ok=ok, reason=f"not refuted: {'; '.join(lost)}"),)
 
 
-def _of_claim(claim: Claim, timeline: Timeline, workers: Sequence[Mapping[str, Any]]) -> float | None:
-    """What the worst worker may have added to the claim's number, in ms; None where it is not about a latency."""
+def _doubted_by_rows(
+    timeline: Timeline, hypotheses: Sequence[Claim], findings: Sequence[Finding], own: Own
+) -> list[tuple[Finding, float]]:
+    """Each finding, taken back if it is not refuted without what the workers may have added; and that, in ms.
+
+    Relative to steady, steady is left as it is: what was added may be less than may have been, and the ratio more.
+    """
+    told = [(finding, 0.0) for finding in findings]
+    refuted = [
+        (number, claim)
+        for number, (one, finding) in enumerate(zip(hypotheses, findings, strict=True))
+        if finding.outcome is Outcome.REFUTED and (claim := _about_latency(one)) is not None
+    ]
+    lag = own.lag() if refuted else None
+    windows = {**timeline.windows, **timeline.steps}
+    for of_steady in (False, True):
+        near = [
+            number
+            for number, claim in refuted
+            if claim.relative_to_steady is of_steady and claim.window in windows and lag is not None
+            # No row loses more than this, so neither does a quantile or a mean.
+            if _satisfied_without(claim, findings[number], lag.most_ms(windows[claim.window][0]))
+        ]
+        if not near or lag is None:
+            continue
+        judged = own.again(replace(lag, spared=timeline.windows.get(Phase.STEADY.value) if of_steady else None))
+        for number in near:
+            before, after = findings[number], judged[number]
+            if after.outcome is not Outcome.REFUTED and before.estimate is not None:
+                unit_ms = (before.steady or 1.0) if of_steady else 1.0
+                delay_ms = (before.estimate - (after.estimate or 0.0)) * unit_ms
+                told[number] = _taken_back(before, delay_ms), delay_ms
+    return told
+
+
+def _doubted_by_ticks(
+    timeline: Timeline, hypotheses: Sequence[Claim], findings: Sequence[Finding]
+) -> list[tuple[Finding, float]]:
+    """The same of a closed model: by what the worst worker may have added to the claim's number."""
+    workers = list((timeline.load_stopped or {}).get("workers") or [])
+    told = [(finding, 0.0) for finding in findings]
+    windows = {**timeline.windows, **timeline.steps}
+    for number, (one, finding) in enumerate(zip(hypotheses, findings, strict=True)):
+        claim = _about_latency(one)
+        window = windows.get(claim.window) if claim is not None else None
+        if claim is None or window is None or finding.outcome is not Outcome.REFUTED:
+            continue
+        known = [own_delay_ms(worker, window, claim.quantile) for worker in workers]
+        delay_ms = max((one for one in known if one is not None), default=0.0)
+        if _satisfied_without(claim, finding, delay_ms):
+            told[number] = _taken_back(finding, delay_ms), delay_ms
+    return told
+
+
+def _satisfied_without(claim: Hypothesis, finding: Finding, delay_ms: float) -> bool:
+    """Whether the low end of the interval would satisfy the bound with *delay_ms* less."""
+    unit_ms = finding.steady if claim.relative_to_steady else 1.0
+    if finding.low is None or not unit_ms:
+        return False
+    return satisfies(finding.low - delay_ms / unit_ms, claim.op, claim.bound)
+
+
+def _about_latency(claim: Claim) -> Hypothesis | None:
+    """*claim* where it is that a latency is no higher than something; of a control, both groups wait for one worker."""
     if not isinstance(claim, Hypothesis) or claim.metric not in {Metric.LATENCY_QUANTILE, Metric.LATENCY_MEAN}:
         return None
-    window = timeline.windows.get((claim.phase or Phase.FAULT).value)
-    if window is None or claim.op not in {Op.LE, Op.LT} or claim.is_beside_control:
-        return None  # both groups of a control wait for the same worker
-    known = [one for worker in workers if (one := own_delay_ms(worker, window, claim.quantile)) is not None]
-    return max(known) if known else None
+    return None if claim.op not in {Op.LE, Op.LT} or claim.is_beside_control else claim
 
 
-def _taken_back(claim: Claim, finding: Finding, delay_ms: float) -> Finding:
-    if not isinstance(claim, Hypothesis) or finding.outcome is not Outcome.REFUTED or finding.low is None:
-        return finding
-    unit_ms = finding.steady if claim.relative_to_steady else 1.0
-    if not unit_ms or not satisfies(finding.low - delay_ms / unit_ms, claim.op, claim.bound):
-        return finding
+def _taken_back(finding: Finding, delay_ms: float) -> Finding:
     why = f"of it {delay_ms:.3g} ms may be the load worker's own, whose event loop was held up or had little CPU left"
     return replace(finding, outcome=Outcome.INCONCLUSIVE, reason=f"Not tested ({OWN}: {why}). {finding.reason}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stormproof.analysis.fold import FoldOver, Part
 from stormproof.analysis.measure import Observations
+from stormproof.analysis.own_lag import LagFold, OwnLag, over_less_own, own_lag
 from stormproof.analysis.population import PopulationFold, observed
 from stormproof.analysis.stream import claims_fold, observations
 from stormproof.analysis.tally import ExtentFold
@@ -19,6 +20,16 @@ from stormproof.verdict.validity import lost_zone
 
 if TYPE_CHECKING:
     import pandas as pd
+
+READ_WITHIN_S = 60.0  # answers are read up to a time-out after the last phase; a later one is taken for the last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relief:
+    """What was seen, less what the load workers may have added to each row; each costs a pass over the rows."""
+
+    own_lag: Callable[[], OwnLag]
+    less: Callable[[OwnLag], Observations]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +81,36 @@ def from_parts(parts: Sequence[Part], told: Told, fold_over: FoldOver) -> tuple[
     tallies, of_control, (recorded,) = fold_over(parts, [*folds, recorded_fold(timeline, has_control=True)])
     control = observations(beside, of_control, windows)
     return timeline, observations(claims, tallies, windows, control=control, **known), recorded
+
+
+def relief_of_rows(samples: pd.DataFrame, told: Told, timeline: Timeline) -> Relief:
+    """Of rows in memory."""
+
+    def own() -> OwnLag:
+        fold = _lag_fold(timeline)
+        sent = fold.empty()
+        fold.note(sent, *(samples[name].to_numpy() for name in ("scheduled_at", "sent_at", "worker")))
+        return own_lag(fold.start_s, sent, _ticks(timeline))
+
+    return Relief(own_lag=own, less=lambda own: from_rows(own.less_of(samples), told)[1])
+
+
+def relief_of_parts(parts: Sequence[Part], told: Told, timeline: Timeline, fold_over: FoldOver) -> Relief:
+    """Of parts."""
+
+    def own() -> OwnLag:
+        fold = _lag_fold(timeline)
+        (sent,) = fold_over(parts, [fold])
+        return own_lag(fold.start_s, sent, _ticks(timeline))
+
+    return Relief(own_lag=own, less=lambda own: from_parts(parts, told, over_less_own(fold_over, own))[1])
+
+
+def _lag_fold(timeline: Timeline) -> LagFold:
+    ends = [at for window in timeline.windows.values() for at in window] or [0.0]
+    return LagFold(start_s=min(ends), end_s=max(ends) + READ_WITHIN_S)
+
+
+def _ticks(timeline: Timeline) -> dict[int, Any]:
+    workers = (timeline.load_stopped or {}).get("workers") or []
+    return {int(one.get("worker", 0)): one.get("loop_per_second") or () for one in workers}

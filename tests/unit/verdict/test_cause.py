@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stormproof.analysis.cause import Bad, Question, gather, gather_parts
+from stormproof.analysis.cause import COUNTS, KEY, Bad, Evidence, Question, gather, gather_parts, silent_zone
 from stormproof.analysis.fold import Fold, FoldOver, Part, fold_here, fold_parts, merge_states
 from stormproof.model.verdict import Cause, Outcome
 from stormproof.record.sample_part import parts_at
@@ -81,7 +81,40 @@ def test_a_zone_that_no_longer_answers_is_named_by_its_silence() -> None:
     found = cause(frame)
 
     assert (found.endpoint, found.zone) == (None, "c")
-    assert "zone c alone answered less than half" in found.sentence
+    assert "zone c alone had less than half of its steady share" in found.sentence
+
+
+def answers(steady: tuple[int, int, int], fault: tuple[int, int, int]) -> Evidence:
+    """Zones a, b and c answered so many requests in 15 s of steady and in 20 s of fault; a few failed anywhere."""
+    rows = [("/", zone, "", n, 0, before, 0) for zone, n, before in zip("abc", fault, steady, strict=True)]
+    rows += [("/", "", "status 503", 9, 9, 0, 0)]
+    return Evidence(
+        start_s=START_S,
+        end_s=START_S + 20,
+        steady_s=15.0,
+        cells=pd.DataFrame(rows, columns=[*KEY, *COUNTS]),
+        seconds=np.ones(20, dtype=np.int64),
+        worst=pd.DataFrame(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("steady", "fault", "expected"),
+    [
+        ((750, 750, 750), (0, 1500, 1500), "a"),
+        ((750, 750, 750), (330, 1330, 1340), "a"),  # silent for two thirds of it
+        ((750, 750, 750), (600, 1200, 1200), None),  # one of its two instances is gone
+        ((750, 750, 750), (290, 310, 300), None),  # the load as a whole fell below half
+        ((750, 750, 750), (0, 300, 300), "a"),  # and a zone was lost besides
+        ((4, 5, 6), (1, 9, 10), None),  # which chance may do
+        ((750, 750, 750), (0, 0, 3000), None),  # two of them
+    ],
+)
+def test_a_zone_is_silent_by_its_share_of_the_answers(
+    steady: tuple[int, int, int], fault: tuple[int, int, int], expected: str | None
+) -> None:
+    """Not by answers a second, and not by chance."""
+    assert silent_zone(answers(steady, fault)) == expected
 
 
 def test_one_kind_of_error_is_named() -> None:
