@@ -2,7 +2,8 @@
 
 A worker sends and reads on one event loop, in turn. By how much it sent an arrival late is in the row, exactly. By how
 much it read an answer late is not, but the arrivals that it sent about then waited for the same loop: an answer waited
-for no longer than they did, but for the 2 ms for which they may go first (docs/adr/0080). So nothing is assumed of the arrivals' spacing, nor of what held the loop up.
+for no longer than they did, but for the 2 ms for which they may go first (docs/adr/0080). So nothing is assumed of the
+arrivals' spacing, nor of what held the loop up.
 
 It does not hold of a stall that no arrival fell due in (shorter than their spacing in one worker); where none was sent
 for `NEAR_S` before and after, the longest lag of the loop's ticks in that second stands in. What a task computes after
