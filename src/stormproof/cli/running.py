@@ -37,6 +37,9 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the spec or of the environment."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The folder to write to.", show_default=False)]
+RunsOption = Annotated[
+    Path | None, typer.Option("--out", help="The runs' folder, where it is not `reports`.", show_default=False)
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Repeat the random choices of an earlier run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
