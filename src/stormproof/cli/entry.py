@@ -7,6 +7,7 @@ nobody reads any more, whatever the verdict in it.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import functools
@@ -87,11 +88,18 @@ def _unexpected(error: Exception) -> int:
 
 
 def _open_streams() -> None:
-    """A closed stdout or stderr (`>&-`) becomes one that leads nowhere: Python's None would be a crash, and code 1."""
+    """Streams that take whatever we say.
+
+    A closed one (`>&-`) leads nowhere: Python's None would be a crash, and code 1. In one whose encoding lacks a
+    character of ours (`…` in ASCII) it becomes `?`: the crash that it was took the verdict's code with it.
+    """
     if sys.stdout is None:
         sys.stdout = _nowhere()
     if sys.stderr is None:
         sys.stderr = _nowhere()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr never fails on a character
+        has_all = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="backslashreplace" if has_all else "replace")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ def print_json(document: Any) -> None:
     """*document* as the one JSON document on stdout."""
     from stormproof.record.atomic import dump_json
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the terminal is
     sys.stdout.write(dump_json(document).decode())
     sys.stdout.flush()
 

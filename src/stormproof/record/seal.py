@@ -40,7 +40,7 @@ def sealed_digests(run: RunDirectory) -> dict[str, str]:
     """Path inside the run → SHA-256 in hex, as it was sealed; empty without a seal."""
     if not run.sums.exists():
         return {}
-    lines = (line.partition("  ") for line in run.sums.read_text(errors="replace").splitlines())
+    lines = (line.partition("  ") for line in run.sums.read_text(encoding="utf-8", errors="replace").splitlines())
     return {name: digest for digest, separator, name in lines if separator}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -68,3 +70,20 @@ def test_closed_streams_change_no_exit_code(arguments: list[str], code: int, mon
         main()
 
     assert code == ended.value.code
+
+
+def test_an_output_without_our_characters_keeps_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`PYTHONIOENCODING=ascii`, an ISO-8859-1 locale: `–` becomes `?`, and JSON stays UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    for flags in ([], ["--json"]):
+        out = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii"))
+        monkeypatch.setattr(sys, "argv", ["stormproof", "evidence", "coverage", *flags])
+        with pytest.raises(SystemExit) as ended:
+            main()
+
+        assert 0 == ended.value.code
+        assert (
+            ("…" in json.dumps(json.loads(out.getvalue()), ensure_ascii=False)) if flags else (b" ? " in out.getvalue())
+        )
