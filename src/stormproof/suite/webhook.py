@@ -51,7 +51,7 @@ def post(message: Message, *, variable: str, pause_s: float = PAUSE_S) -> None:
 
 
 def unusable(variable: str) -> str | None:
-    """Why nothing can be sent to the webhook in *variable*, as far as that can be seen without sending; None if it can."""
+    """Why nothing can be sent to the webhook in *variable*, as far as can be seen without sending; None if it can."""
     try:
         _checked(os.environ.get(variable, ""), variable)
     except UsageError as error:
