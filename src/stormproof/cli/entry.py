@@ -78,6 +78,9 @@ def call(arguments: list[str]) -> int:
 
 def _unexpected(error: Exception) -> int:
     """Say what nobody has caught; its exit code. What the disk refuses is the person's to mend, all else is ours."""
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        _say("error: the current folder: expected one that is there, got one that was deleted\n\nhint: cd")
+        return UnavailableError.exit_code
     disk = isinstance(error, OSError) and error.errno in (_FULL if error.filename is None else _DISK)
     if not isinstance(error, OSError) or not disk:
         _report(error)
@@ -85,6 +88,15 @@ def _unexpected(error: Exception) -> int:
     sys.stdout = _nowhere()  # perhaps what could not be written; what is left in its buffer would fail again
     _say(f"error: {_of(error)}: expected to read or write it, got {error.strerror}")
     return UnavailableError.exit_code
+
+
+def _has_folder() -> bool:
+    """Whether the current folder is still there; `stat` says so of a deleted one, too."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _open_streams() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from stormproof.suite.outcome import SuiteOutcome
     from stormproof.suite.state import SuiteState
+
+PIPE_WIDTH = 160
 
 STYLE = {
     Outcome.HELD: "bold green",
@@ -35,10 +38,14 @@ def print_json(document: Any) -> None:
 
 
 def console() -> Console:
-    """The terminal, or whatever stdout is: without colour where it is none."""
+    """The terminal, or whatever stdout is: without colour where it is none.
+
+    A file, a log or `less` has no 80 columns: what is none gets the width that a table wants, unless COLUMNS says one.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def print_verdict(verdict: Verdict, *, report: str) -> None:

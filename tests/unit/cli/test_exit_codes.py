@@ -87,3 +87,16 @@ def test_an_output_without_our_characters_keeps_the_code(monkeypatch: pytest.Mon
         assert (
             ("…" in json.dumps(json.loads(out.getvalue()), ensure_ascii=False)) if flags else (b" ? " in out.getvalue())
         )
+
+
+def test_a_folder_that_is_gone_is_said_as_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`undo` in a folder that somebody has deleted meanwhile: 69, and what to do."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert 69 == call(["undo", "--list"])
+    assert "error: the current folder: expected one that is there" in capsys.readouterr().err
