@@ -86,7 +86,7 @@ def _unexpected(error: Exception) -> int:
         _report(error)
         return INTERNAL
     sys.stdout = _nowhere()  # perhaps what could not be written; what is left in its buffer would fail again
-    _say(f"error: {_of(error)}: expected to read or write it, got {error.strerror}")
+    _say(f"error: {_expected(error)}, got {error.strerror}")
     return UnavailableError.exit_code
 
 
@@ -119,10 +119,12 @@ def _nowhere() -> io.TextIOWrapper:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _of(error: OSError) -> str:
-    """The file that *error* is about; the output, where it names none."""
+def _expected(error: OSError) -> str:
+    """What *error* kept us from, with the file that it is about where it names one (a full disk often does not)."""
     named = error.filename2 or error.filename
-    return "the output" if named is None else os.fsdecode(named) if isinstance(named, str | bytes) else str(named)
+    if named is None:
+        return "expected room to write"
+    return f"{os.fsdecode(named) if isinstance(named, str | bytes) else named}: expected to read or write it"
 
 
 def _usage(error: typer.exceptions.TyperException) -> str:

@@ -48,7 +48,7 @@ def test_a_full_disk_is_said_as_such(monkeypatch: pytest.MonkeyPatch, capsys: py
 
         assert 69 == call(["schema"])
     said = capsys.readouterr().err
-    assert "error: the output: expected to read or write it, got No space left on device\n" == said
+    assert "error: expected room to write, got No space left on device\n" == said
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
