@@ -48,7 +48,7 @@ def append(out: Path, row: dict[str, Any]) -> None:
 
 def main() -> int:
     """Run the sampler; the exit code is 0 when it was told to stop."""
-    config = json.loads(Path(sys.argv[1]).read_text())
+    config = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the conductor decides when probes stop

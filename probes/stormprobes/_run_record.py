@@ -20,7 +20,7 @@ SILENCING = ("zone-silent", "client-silent")  # effects of faults whose targets 
 
 def history_of(run: Path) -> History:
     """What *run* recorded. Raises `OSError` or `ValueError` when it is no run directory or cannot be read."""
-    environment = json.loads((run / "environment.json").read_text())
+    environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     if not isinstance(environment, dict):
         raise ValueError(f"{run / 'environment.json'}: expected an object")  # noqa: TRY004 - a file's fault, not ours
     zones = {
@@ -44,7 +44,7 @@ def steps_of(run: Path, history: History) -> dict[str, History]:
 
     From the end of the step before to the onset of the step after, so that a late return still counts as the step's.
     """
-    plan = json.loads((run / "plan.json").read_text()) if (run / "plan.json").exists() else {}
+    plan = json.loads((run / "plan.json").read_text(encoding="utf-8")) if (run / "plan.json").exists() else {}
     blocks = [
         block for block in plan.get("extensions", []) if isinstance(block, dict) and block.get("name") == "stormproof"
     ]
@@ -82,7 +82,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:

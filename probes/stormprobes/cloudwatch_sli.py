@@ -73,7 +73,7 @@ def periods_within(start_s: float, end_s: float, period_s: int) -> list[float]:
 
 def read_slis(run: Path, *, wait_s: float = WAIT_S) -> dict[str, Any]:
     """The reading of *run*, once nothing is missing or *wait_s* seconds are over."""
-    environment = json.loads((run / "environment.json").read_text())
+    environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     slis = (environment.get("cloud") or {}).get("slis") or []
     if not slis:
         raise ValueError(f"{run / 'environment.json'}: the environment has no SLIs")

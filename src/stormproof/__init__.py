@@ -25,7 +25,7 @@ def judge(
     reason, in the order of *hypotheses*; low and high are the 95 % two-sided interval in the metric's own unit (a share
     between 0 and 1, ms, s, or the ratio where the claim is relative to steady). Several claims share one chance of a
     false `refuted` (docs/adr/0020).
-    Raises `HypothesisError` for a text that is not in the language.
+    Raises `HypothesisError` for a text that is not in the language, `InputError` for what is not as said above.
     """
     from stormproof.verdict.judge import judge as judge_
 

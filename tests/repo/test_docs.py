@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,40 @@ def sections_of(page: str) -> dict[str, str]:
     """The text below each second-level heading of *page*."""
     found = re.finditer(r"^## (.+?)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     return {match[1]: match[2] for match in found}
+
+
+@functools.cache
+def _options() -> dict[str, set[str]]:
+    """The options of each command, by its whole name; `stormproof history` is `history show` with a slug."""
+    options = {
+        name: {one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+        for name, command in _commands()
+    }
+    return options | {"stormproof history": options["stormproof history show"]}
+
+
+def _unknown_options(text: str) -> list[str]:
+    """Each `--option` after a `stormproof <command>` in *text* that this command does not have."""
+    found = []
+    for words, rest in re.findall(r"stormproof ((?:[a-z]+ ?)+)([^`\"\n#|<;]*)", text):
+        two = " ".join(["stormproof", *words.split()[:2]])
+        named = next((name for name in (two, two.rpartition(" ")[0]) if name in _options()), None)
+        if named is not None:
+            typed = re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest)
+            found += [f"{named} {one}" for one in typed if one not in _options()[named]]
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".md", ".py", ".j2", ".sh", ".yml", ".yaml"])
+def test_the_options_that_are_named_exist(suffix: str) -> None:
+    """In every page, hint and docstring: an option that is named after a command is one of its own."""
+    files = [path for path in repository_files(suffix) if path.parts[0] != "tests"]
+
+    assert files
+    assert [] == [f"{path}: {one}" for path in files for one in _unknown_options((ROOT / path).read_text())]
+
+
+def test_an_option_that_is_gone_is_found() -> None:
+    """The rule says no to an option that the command lost, and leaves its others alone."""
+    assert ["stormproof undo --all"] == _unknown_options("`stormproof undo --list`, `stormproof undo --all`")
+    assert ["stormproof evidence verify --git"] == _unknown_options("stormproof evidence verify --git --anchor .")

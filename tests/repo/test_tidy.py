@@ -72,6 +72,13 @@ RULES: list[tuple[tidy.Rule, tuple[str, ...], str, str, str]] = [
         "rng = np.random.default_rng(seed)\n",
     ),
     (
+        tidy.unsaid_encodings,
+        PRODUCT,
+        "src/stormproof/a.py",
+        "plan = path.read_text()\n",
+        'plan = path.read_text(encoding="utf-8")\n',
+    ),
+    (
         tidy.sleeps_outside_waiting_rooms,
         ("src",),
         "src/stormproof/verdict/a.py",

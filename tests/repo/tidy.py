@@ -114,6 +114,16 @@ def swallowed_errors(path: Path, text: str) -> Iterator[str]:
             yield f"{path}:{node.lineno}: a broad except: name the errors, re-raise, or say why"
 
 
+def unsaid_encodings(path: Path, text: str) -> Iterator[str]:
+    """Our files are UTF-8 whatever the locale is: a reader that leaves it to Python fails where somebody's is not."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        said = any(keyword.arg == "encoding" for keyword in node.keywords)
+        if node.func.attr in {"read_text", "write_text"} and not said:
+            yield f'{path}:{node.lineno}: {node.func.attr} without encoding="utf-8"'
+
+
 def open_listeners(path: Path, text: str) -> Iterator[str]:
     """Nothing of ours listens on more than loopback."""
     for number, line in enumerate(text.splitlines(), start=1):

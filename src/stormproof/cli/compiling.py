@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stormproof.cli.environments import find_environment, planning_environment
 from stormproof.cli.printing import print_json
-from stormproof.cli.running import EnvOption, OutOption, SeedOption, SetOption, SpecArgument
+from stormproof.cli.running import EnvOption, SeedOption, SetOption, SpecArgument
 from stormproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def compile_(
     to: Annotated[str, typer.Option("--to", help="chaostoolkit, or fis for AWS Fault Injection Service.")],
     env: EnvOption = "local",
     set_: SetOption = None,
-    out: OutOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The file to write, not stdout.", show_default=False)
+    ] = None,
     format_: Annotated[
         str,
         typer.Option(

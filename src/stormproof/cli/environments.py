@@ -18,7 +18,7 @@ from stormproof.spec.environment_file import LAB, EnvironmentFile, load_environm
 
 LOCAL = "local"
 DEFAULT_VARIANT = "hardened"
-_HERE = (Path("experiments/environments"), Path("environments"))
+ENVIRONMENT_FOLDERS = (Path("experiments/environments"), Path("environments"))
 WHOLE_WITHIN_S = 30.0  # naive: three health checks, five seconds apart, until a target is healthy again
 
 
@@ -28,7 +28,7 @@ def find_environment(name: str, *, spec: Path, lab_overrides: Mapping[str, str])
     *name* may also be the path of a file, ``…/staging.yaml``.
     """
     beside = (spec if spec.is_dir() else spec.parent).resolve()
-    folders = [beside.parent / "environments", beside / "environments", *_HERE]
+    folders = [beside.parent / "environments", beside / "environments", *ENVIRONMENT_FOLDERS]
     if is_path(name):
         path = Path(name)
         if not path.is_file():
@@ -63,7 +63,7 @@ def known_environment(name: str) -> EnvironmentFile | None:
     """The file of environment *name* (or at that path) where there is no spec to look beside; None for none."""
     if is_path(name):
         return find_environment(name, spec=Path(), lab_overrides={})
-    folder = next((folder for folder in _HERE if (folder / f"{name}.yaml").is_file()), None)
+    folder = next((folder for folder in ENVIRONMENT_FOLDERS if (folder / f"{name}.yaml").is_file()), None)
     return load_environment(folder, name) if folder else None
 
 

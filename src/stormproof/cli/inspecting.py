@@ -203,7 +203,7 @@ def probes_list(as_json: JsonOption = False) -> int:
     rows = []
     for path in sorted(Path(next(iter(spec.submodule_search_locations or []))).glob("*.py")) if spec else []:
         if not path.name.startswith("_"):
-            first = path.read_text().split('"""')[1].strip().splitlines()[0]
+            first = path.read_text(encoding="utf-8").split('"""')[1].strip().splitlines()[0]
             rows.append({"probe": path.stem, "summary": first})
     if as_json:
         print_json(rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from stormproof.suite.outcome import SuiteOutcome
     from stormproof.suite.state import SuiteState
+
+PIPE_WIDTH = 160
 
 STYLE = {
     Outcome.HELD: "bold green",
@@ -27,15 +31,21 @@ def print_json(document: Any) -> None:
     """*document* as the one JSON document on stdout."""
     from stormproof.record.atomic import dump_json
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the terminal is
     sys.stdout.write(dump_json(document).decode())
     sys.stdout.flush()
 
 
 def console() -> Console:
-    """The terminal, or whatever stdout is: without colour where it is none."""
+    """The terminal, or whatever stdout is: without colour where it is none.
+
+    A file, a log or `less` has no 80 columns: what is none gets the width that a table wants, unless COLUMNS says one.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def print_verdict(verdict: Verdict, *, report: str) -> None:

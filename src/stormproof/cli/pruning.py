@@ -8,7 +8,7 @@ import typer
 
 from stormproof.cli.environments import runs_folder
 from stormproof.cli.printing import print_json
-from stormproof.cli.running import JsonOption, OutOption, short_path
+from stormproof.cli.running import JsonOption, RunsOption, short_path
 from stormproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _root() -> None:
 
 @reports.command("prune")
 def prune(
-    out: OutOption = None,
+    out: RunsOption = None,
     keep_days: Annotated[
         int | None,
         typer.Option(min=1, help="Keep those of so many days. (default: keep_days in experiments/reports.yaml)"),

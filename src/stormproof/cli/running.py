@@ -37,6 +37,9 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the spec or of the environment."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The folder to write to.", show_default=False)]
+RunsOption = Annotated[
+    Path | None, typer.Option("--out", help="The runs' folder, where it is not `reports`.", show_default=False)
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Repeat the random choices of an earlier run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -287,6 +290,7 @@ def analyse(
     from stormproof.model.verdict import EXIT_CODE
     from stormproof.record.atomic import write_bytes
     from stormproof.record.layout import RunDirectory
+    from stormproof.record.seal import next_revision, revisions
     from stormproof.verdict.document import dump_verdict
 
     there = RunDirectory(run_dir).require()
@@ -298,9 +302,11 @@ def analyse(
     elif not there.verdict.exists():
         write_bytes(there.verdict, content)
     elif there.verdict.read_bytes() != content:
-        revision = _next_revision(there)
-        write_bytes(revision / there.verdict.name, content)
-        sys.stderr.write(f"this is not the verdict on record; written to {revision}\n")
+        written = [path for path in (folder / there.verdict.name for folder in revisions(there)) if path.exists()]
+        if not written or written[-1].read_bytes() != content:  # asked again: the same answer is kept once
+            written.append(next_revision(there) / there.verdict.name)
+            write_bytes(written[-1], content)
+        sys.stderr.write(f"this is not the verdict on record; written to {written[-1].parent}\n")
     _print(verdict, there, as_json=as_json)
     return EXIT_CODE[verdict.outcome]
 
@@ -321,11 +327,12 @@ def _assess_anywhere(there: RunDirectory, *, cluster: bool, scheduler: str | Non
 def report(run_dir: RunArgument, out: OutOption = None) -> int:
     """Write report.html, report.md and junit.xml of a finished run again, from its directory alone."""
     from stormproof.record.layout import RunDirectory
+    from stormproof.record.seal import next_revision
     from stormproof.report.write import write_reports
 
     there = RunDirectory(run_dir).require()
     _warn_of_changes(there)
-    target = _next_revision(there) if there.sums.exists() and there.report_html.exists() else None
+    target = next_revision(there) if there.sums.exists() and there.report_html.exists() else None
     if out is not None:
         target = writable_folder(out)
     for path in write_reports(there, out=target):
@@ -338,12 +345,6 @@ def _warn_of_changes(there: RunDirectory) -> None:
 
     for sentence in broken(there)[:10]:
         sys.stderr.write(f"warning: since this run was sealed, {sentence}\n")
-
-
-def _next_revision(there: RunDirectory) -> Path:
-    folder = there.path / "revisions"
-    taken = [int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()] if folder.is_dir() else []
-    return folder / f"{max(taken, default=0) + 1:03d}"
 
 
 def short_path(path: Path) -> str:

@@ -112,6 +112,7 @@ def suite(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from stormproof.run.progress import Progress
     from stormproof.suite.settings import load_suite_settings, notify_fields
+    from stormproof.suite.webhook import unusable
 
     said = load_suite_settings(settings)
     given = Given(
@@ -131,6 +132,8 @@ def suite(  # noqa: PLR0913, PLR0917 - one parameter an option
     )
     progress = Progress(quiet=quiet)
     notify = notify_fields(said.notify, webhook=webhook, topic=topic)
+    if notify.webhook is not None and (problem := unusable(notify.webhook)) is not None:
+        sys.stderr.write(f"warning: nobody will be told: {problem}\n")  # now, and not only when the night is over
     there, state = _play(given, notify, progress, resume=resume)
     return _print(there, state, as_json=as_json)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stormproof.cli.environments import is_path, known_environment, runs_folder
+from stormproof.cli.environments import ENVIRONMENT_FOLDERS, LOCAL, is_path, known_environment, runs_folder
 from stormproof.cli.printing import print_json
-from stormproof.cli.running import JsonOption, OutOption, short_path
+from stormproof.cli.running import JsonOption, RunsOption, short_path
 from stormproof.errors import GuardrailError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def undo(
             "--env", help="Only what is outstanding in this environment, its bucket included.", show_default=False
         ),
     ] = None,
-    out: OutOption = None,
+    out: RunsOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Undo what earlier runs left broken. Exit 0 only when nothing is left to undo, else 69.
@@ -48,6 +49,8 @@ def undo(
             paths += _from_bucket(file, [Ledger(path) for path in paths])
         for path in paths:
             _check_same_account(Ledger(path), file)
+    if env and file is None:
+        _check_known(env, looked_at=paths)
     rows: list[dict[str, Any]] = []
     for path in paths:
         ledger = Ledger(path)
@@ -71,6 +74,16 @@ def undo(
         if not rows:
             typer.echo("nothing is left to undo")
     return UnavailableError.exit_code if left else 0
+
+
+def _check_known(env: str, *, looked_at: list[Path]) -> None:
+    """A name without a file may be a slip, or a file that is elsewhere: then nobody knows that nothing is left."""
+    if env == LOCAL:
+        return
+    if not looked_at:
+        where = " or ".join(map(str, ENVIRONMENT_FOLDERS))
+        raise UsageError(f"--env {env}: there is no environment {env!r} in {where}", hint="--env takes a file, too")
+    sys.stderr.write(f"there is no file of environment {env!r} here: if it has a bucket, that was not looked at\n")
 
 
 def _ledger_paths(given: list[Path] | None, folder: Path, env: str | None, file: EnvironmentFile | None) -> list[Path]:

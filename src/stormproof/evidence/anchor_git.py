@@ -29,7 +29,7 @@ def anchor(head: Mapping[str, Any], repository: Path) -> str:
                 return name
             raise UnavailableError(
                 f"{name} is there, and holds another digest",
-                hint="the chain was written anew since: stormproof evidence verify --git says where",
+                hint="the chain was written anew since: stormproof evidence verify --anchor says where",
             )
     _git(repository, "tag", "--annotate", "--message", message, name)
     return name

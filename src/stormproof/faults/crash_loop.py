@@ -55,7 +55,7 @@ def _children(parent: psutil.Process) -> Iterator[psutil.Process]:
     """Of its main thread, as Linux lists them; psutil, where it does not, reads every process there is."""
     listed = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     try:
-        numbers = [int(word) for word in listed.read_text().split()]
+        numbers = [int(word) for word in listed.read_text(encoding="utf-8").split()]
     except OSError:
         with contextlib.suppress(psutil.NoSuchProcess):
             yield from parent.children()

@@ -136,7 +136,7 @@ class DependencyLatency:
 
     def prior(self) -> dict[str, Any]:
         """The filter's file; one that slows requests down already is an error."""
-        text = Path(self.config_path).read_text()
+        text = Path(self.config_path).read_text(encoding="utf-8")
         document = json.loads(text)
         if document != no_latency(_filter_name(document)):
             raise FaultError(f"{KIND}: {self.dependency} is slow already", hint="stormproof undo --list")
@@ -145,7 +145,7 @@ class DependencyLatency:
     def act(self) -> None:
         """Put our filter in its place."""
         path = Path(self.config_path)
-        write_watched(path, self._ours(path.read_text()), self.configuration)
+        write_watched(path, self._ours(path.read_text(encoding="utf-8")), self.configuration)
 
     def look(self) -> Look:
         """Requests of our own, at once; each that was held back long enough, or not answered at all, met the delay."""

@@ -137,12 +137,12 @@ class Throttling:
         values = admin(self.configuration).overrides([self.enabled_key])
         if float(values[self.enabled_key] or 0) > 0:
             raise FaultError(f"{KIND}: {self.dependency} is throttled already", hint="stormproof undo --list")
-        return {"runtime": values, "bucket": Path(self.config_path).read_text()}
+        return {"runtime": values, "bucket": Path(self.config_path).read_text(encoding="utf-8")}
 
     def act(self) -> None:
         """Put our bucket in its place, then switch it on."""
         path = Path(self.config_path)
-        write_watched(path, self._bucket(path.read_text()), self.configuration)
+        write_watched(path, self._bucket(path.read_text(encoding="utf-8")), self.configuration)
         admin(self.configuration).set({self.enabled_key: "100"})
 
     def look(self) -> Look:

@@ -240,7 +240,7 @@ def _check_starting(folder: LabFolder, record: LabRecord | None, supervisor: Pro
 def _why(folder: LabFolder, record: LabRecord | None) -> str:
     if record is not None and record.failure:
         return record.failure
-    lines = folder.log(SUPERVISOR).read_text(errors="replace").strip().splitlines()
+    lines = folder.log(SUPERVISOR).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "the supervisor ended without a word"
 
 

@@ -155,7 +155,7 @@ def _become(serve: Callable[[Sequence[str]], None], arguments: list[str], log: P
 
 def _show_command_line(words: Sequence[str]) -> None:
     """Write *words* where ``/proc/self/cmdline`` is read from (arg_start, arg_end in proc(5)), as far as they fit."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     start, end = int(fields[45]), int(fields[46])
     text = b"\0".join(word.encode() for word in words) + b"\0"
     ctypes.memmove(start, text[: end - start - 1].ljust(end - start, b"\0"), end - start)

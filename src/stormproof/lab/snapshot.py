@@ -214,7 +214,7 @@ def _children(process: psutil.Process) -> list[str]:
 
 def _read(path: Path) -> str | None:
     try:
-        return _digest(path.read_text())
+        return _digest(path.read_text(encoding="utf-8"))
     except OSError:  # not Linux, or gone
         return None
 

@@ -126,7 +126,7 @@ def _waiting_and_backlog(door: socket.socket) -> tuple[int, int]:
 def _stands_still(pid: int) -> bool:
     """Whether it is stopped, or over; the state stands behind the name, which may hold anything."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (FileNotFoundError, IndexError):
         raise GoneError from None
     return state in {"T", "Z", "X"}

@@ -357,7 +357,7 @@ class Supervisor:
 
     def _last_words(self, name: str) -> str:
         log = self._folder.log(self._places[name].name if name in self._places else name)
-        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
         return f": {lines[-1]}" if lines else ""
 
     def _report_health(self) -> None:

@@ -211,7 +211,7 @@ def how_it_ended(code: int) -> str:
 
 def tail_of(path: Path) -> list[str]:
     """The last lines of a log."""
-    return path.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:] if path.exists() else []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:] if path.exists() else []
 
 
 def said_last(lines: list[str]) -> str:

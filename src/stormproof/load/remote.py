@@ -122,7 +122,7 @@ class RemoteWorker:
             self._clock.note(exchange(asked, message, heard_mono_s, mono_s=mono_s, wall_s=wall_s))
         elif message["kind"] == wire.ENDED:
             log = str(message["log"])
-            self.log_path.write_text(log)
+            self.log_path.write_text(log, encoding="utf-8")
             if not self._closing.is_set():
                 self._lost = self._lost or f"{how_it_ended(int(message['code']))}{said_last(log.splitlines()[-8:])}"
             self.told.no_more()

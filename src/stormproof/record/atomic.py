@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -57,7 +58,7 @@ def append_line(path: Path, document: Any, *, sync: bool = False) -> None:
             line = b"\n" + line  # somebody died half-way through a line: it must not swallow this one
         written = os.write(descriptor, line)
         if written != len(line):  # disk full: a torn line, which readers tolerate and the caller must know of
-            raise OSError(f"only {written} of {len(line)} bytes could be written to {path}")
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written", str(path))
         if sync:
             os.fsync(descriptor)
     finally:

@@ -9,9 +9,21 @@ from pathlib import Path
 from stormproof.record.atomic import write_text
 from stormproof.record.layout import RunDirectory
 
-# Written after the seal: the seal itself, revisions of verdict and reports (`revisions/001`, `revision-2`), and what
+# Written after the seal: the seal itself, revisions of verdict and reports (`revisions/001`), and what
 # people write about a refutation (`incident.md`).
 UNSEALED = ("SHA256SUMS", "revision", "incident.md")
+
+
+def revisions(run: RunDirectory) -> list[Path]:
+    """The folders `revisions/<nnn>` of a sealed *run*, the oldest first."""
+    found = [path for path in (run.path / "revisions").glob("[0-9]*") if path.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def next_revision(run: RunDirectory) -> Path:
+    """Where what is written anew about a sealed *run* goes; not made here."""
+    newest = max((int(path.name) for path in revisions(run)), default=0)
+    return run.path / "revisions" / f"{newest + 1:03d}"
 
 
 def seal(run: RunDirectory) -> None:
@@ -40,7 +52,7 @@ def sealed_digests(run: RunDirectory) -> dict[str, str]:
     """Path inside the run → SHA-256 in hex, as it was sealed; empty without a seal."""
     if not run.sums.exists():
         return {}
-    lines = (line.partition("  ") for line in run.sums.read_text(errors="replace").splitlines())
+    lines = (line.partition("  ") for line in run.sums.read_text(encoding="utf-8", errors="replace").splitlines())
     return {name: digest for digest, separator, name in lines if separator}
 
 

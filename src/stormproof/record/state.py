@@ -34,4 +34,4 @@ def machine_id() -> str:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(descriptor, secrets.token_hex(8).encode())
         os.close(descriptor)
-    return path.read_text()
+    return path.read_text(encoding="utf-8")

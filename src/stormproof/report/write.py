@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stormproof.record.atomic import write_text
 from stormproof.record.layout import RunDirectory
+from stormproof.record.seal import next_revision
 from stormproof.report.facts import read_facts
 from stormproof.report.page import assemble
 from stormproof.report.page_html import render_html
@@ -21,7 +22,7 @@ def write_reports(run: RunDirectory, *, out: Path | None = None) -> tuple[Path, 
 
     They are made from the run directory alone: no network, no clock, and the same directory gives the same bytes.
     They go to the folder *out*; without it into the run directory, or, when that is sealed (it has SHA256SUMS),
-    into its next free ``revision-<n>`` folder, so that the seal stays true.
+    into its next ``revisions/<nnn>`` folder, so that the seal stays true.
     Raises `RunDirectoryError` when *run* has no run.json or no verdict.json.
     """
     page = assemble(read_facts(run))
@@ -40,5 +41,4 @@ def write_reports(run: RunDirectory, *, out: Path | None = None) -> tuple[Path, 
 def _place(run: RunDirectory) -> Path:
     if not run.sums.exists():
         return run.path
-    taken = [int(folder.name.split("-")[1]) for folder in run.path.glob("revision-*") if folder.name[9:].isdigit()]
-    return run.path / f"revision-{max(taken, default=1) + 1}"
+    return next_revision(run)

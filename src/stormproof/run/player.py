@@ -24,7 +24,7 @@ def play(plan: Path, journal_path: Path) -> int:
     from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
     from chaoslib.types import Schedule, Strategy
 
-    experiment = json.loads(plan.read_text())
+    experiment = json.loads(plan.read_text(encoding="utf-8"))
     runtime = experiment.get("runtime", {})
     # The library ignores the experiment's own `runtime`, only its CLI merges it: pass it on by hand.
     settings = {"runtime": {**runtime, "rollbacks": {"strategy": "always"}}}

@@ -145,7 +145,7 @@ def main() -> int:
     """Watch one run; 0 when it ended clean or was put right, 1 when something could not be undone."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)  # ended by `clean`, or not at all
-    config = json.loads(Path(sys.argv[1]).read_text())
+    config = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for kind in catalogue.KINDS:
         catalogue.module(kind)
     aws.warm_up("sts", "ec2")

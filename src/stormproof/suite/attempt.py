@@ -150,7 +150,7 @@ def _plan(run: RunDirectory) -> Mapping[str, Any]:
 
 def _told(log: Path) -> str:
     """The error that the run printed; else its last line."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return _short((errors or [line for line in lines if line.strip()][-1:] or [""])[0])
 

@@ -93,7 +93,7 @@ def _where(run: RunDirectory) -> object:
 def _faults(run: RunDirectory) -> object:
     """What the spec says is broken; it says it of every run, whatever was overridden elsewhere."""
     try:
-        spec = yaml.safe_load(run.spec.read_text())
+        spec = yaml.safe_load(run.spec.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
         return object()  # equal to nothing
     return [spec.get("faults"), [step.get("faults") for step in spec.get("steps") or ()]]

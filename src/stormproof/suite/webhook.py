@@ -50,6 +50,15 @@ def post(message: Message, *, variable: str, pause_s: float = PAUSE_S) -> None:
     raise UnavailableError(f"the webhook in {variable}: {problem}")
 
 
+def unusable(variable: str) -> str | None:
+    """Why nothing can be sent to the webhook in *variable*, as far as can be seen without sending; None if it can."""
+    try:
+        _checked(os.environ.get(variable, ""), variable)
+    except UsageError as error:
+        return error.message
+    return None
+
+
 def as_mrkdwn(message: Message) -> str:
     """*message* as Slack reads it: the three characters that mean something are escaped: nobody is called by it."""
     first, *rest = [_escaped(line) for line in message.lines]

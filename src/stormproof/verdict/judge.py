@@ -17,6 +17,7 @@ from stormproof.model.verdict import Finding, Outcome
 from stormproof.record.sample_part import fit_in_memory, parts_in
 from stormproof.verdict.decision import decide, what_would_decide
 from stormproof.verdict.family import not_sure_enough
+from stormproof.verdict.judge_input import check_hypotheses, check_numbers, check_windows
 from stormproof.verdict.judge_reading import reading_finding
 from stormproof.verdict.wording import quantity
 
@@ -35,6 +36,8 @@ def judge(
 
     from stormproof.spec.hypothesis import parse_hypothesis
 
+    check_hypotheses(hypotheses)
+    check_windows(windows)
     parsed = [parse_hypothesis(text) for text in hypotheses]
     of_samples = [one for one in parsed if isinstance(one, Hypothesis)]
     seen = (
@@ -66,6 +69,7 @@ def _check_ok(samples: pd.DataFrame) -> None:
 def _in_memory(
     samples: pd.DataFrame, windows: Mapping[str, tuple[float, float]], parsed: Sequence[Hypothesis]
 ) -> Observations:
+    check_numbers(samples)
     # Samples of another tool may not know zones or endpoints; a claim that names one needs them.
     named = {"zone": any(one.zone for one in parsed), "endpoint": any(one.endpoint for one in parsed)}
     unknown = {column: "" for column, needed in named.items() if not needed and column not in samples.columns}

@@ -109,7 +109,10 @@ def test_undo_list_says_69_while_anything_is_left(tmp_path: Path, state: Path) -
     listed = stormproof("undo", "--list", "--json", cwd=tmp_path, **extra)
     assert listed.code == 69
     assert [row["fault_id"] for row in listed.document["outstanding"]] == ["1-x"]
-    assert stormproof("undo", "--list", "--env", "staging", cwd=tmp_path, **extra).code == 0
+    assert stormproof("undo", "--list", "--env", "local", cwd=tmp_path, **extra).code == 69
+    slip = stormproof("undo", "--list", "--env", "stagin", cwd=tmp_path, **extra)
+    assert (slip.code, slip.out) == (64, ""), "an environment that nobody knows is not clean"
+    assert "there is no environment 'stagin' in experiments/environments or environments" in slip.err
 
     Ledger(path).note("1-x", "undone")
     assert stormproof("undo", "--list", cwd=tmp_path, **extra).code == 0

@@ -162,7 +162,7 @@ def test_a_sealed_run_is_left_as_it_is(tmp_path: Path) -> None:
     second, third = write_reports(run)[0], write_reports(run)[0]
     out = write_reports(run, out=tmp_path / "out")[0]
 
-    assert [second.parent.name, third.parent.name, out.parent.name] == ["revision-2", "revision-3", "out"]
+    assert [second.parent.name, third.parent.name, out.parent.name] == ["001", "002", "out"]
     assert second.read_bytes() == run.report_html.read_bytes()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
 

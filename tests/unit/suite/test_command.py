@@ -35,6 +35,7 @@ def experiments(tmp_path: Path, no_lab: dict[str, str], monkeypatch: pytest.Monk
         (["--wall-time", "15"], 64, "--wall-time 15: expected a duration"),
         (["--webhook", "https://hooks.example.com/secret"], 64, "expected the name of an environment variable"),
         (["--resume"], 64, "no suite of 'local'"),
+        (["--webhook", "NOT_SET", "--resume"], 64, "warning: nobody will be told: NOT_SET: expected the https URL"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_started(
