@@ -35,7 +35,8 @@ class Arrival(gevent.Greenlet):  # type: ignore[misc]  # gevent has no types
         wait = gevent.get_hub().switch
         try:
             while True:
-                run(*self.task)
+                if self.task:
+                    run(*self.task)
                 busy.discard(self)
                 idle.append(self)
                 wait()  # `Crew.take` has given it another arrival when this returns
@@ -52,6 +53,11 @@ class Crew:
         self.run = run
         self.busy: set[Arrival] = set()  # also those that will begin as soon as the others let them
         self.idle: list[Arrival] = []
+
+    def gather(self, count: int) -> None:
+        """Make *count* greenlets beforehand; they are idle once others have had their turn."""
+        for _ in range(count):
+            Arrival(self).start()
 
     def take(self, due_mono_s: float, *task: Any) -> None:
         """An arrival that is due begins at once, and comes back here when it waits. Must be called in the hub.

@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 # Connections a user instance may hold in the open model. Locust's 10 would make arrivals queue in the client, which
 # is a closed model again; the limit that remains is the number of open files.
 CONCURRENCY = 100_000
-# How many arrivals in a row without letting the others run, when the generator is behind its schedule.
-TAKEN_IN_A_ROW = 32
+# Greenlets that are there before the first arrival.
+GATHERED = 16
+# How many arrivals in a round of the loop, when the generator is behind its schedule. Few: while it sends it reads no
+# answers, and so each of them opens a connection of its own, which costs more than the arrival does.
+TAKEN_IN_A_ROW = 2
 # Arrivals go before answers this long in one round of the loop, and when they are late by less: an answer may wait this
 # much longer than they do. What keeps the loop longer must make arrivals late, for by that it is known (ADR 70); and a
 # worker that is behind must read answers, which free the connections that arrivals need.
@@ -92,6 +95,7 @@ class OpenTraffic:
             self._users += users.values()
             self._calls += [(users[task.user_class], task.function) for task in tasks]
         self._crew = Crew(self._run)
+        self._crew.gather(GATHERED)
         self._errors = 0
         self._to_come = iter(zip(schedule.due_s, schedule.choices, strict=True))
         self._start_mono_s = self._next_due_mono_s = self._round_mono_s = 0.0
