@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support import rota
+
+PARTS = ("deadline", "alone")  # of `scripts/test`, beside the rest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     rota.add_option(parser)
 
 
+@pytest.hookimpl(trylast=True)  # of what `-m` leaves: a kind of which only slow cases were drawn would be untested
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _can_be_found(items)
     rota.draw(config, items)
+
+
+def _can_be_found(items: list[pytest.Item]) -> None:
+    """Those of a part of their own are looked for by `scripts/test`, in the text of their files."""
+    for path, name in {(item.path, name) for item in items for name in PARTS if item.get_closest_marker(name)}:
+        if f"mark.{name}" not in path.read_text():
+            raise pytest.UsageError(f"{path}: has tests of part `{name}`, expected `pytest.mark.{name}` in that file")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -41,3 +54,9 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 def no_lab(tmp_path: Path) -> dict[str, str]:
     """Environment variables under which no lab is up: a run brings one up for itself."""
     return {"STORMPROOF_LAB_DIR": str(tmp_path / "no-lab"), "STORMPROOF_STATE_DIR": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def in_turn(request: pytest.FixtureRequest) -> Callable[[Sequence[Any], float], list[Any]]:
+    """Of many points inside one test those whose turn it is: the points, and the share of them that is played."""
+    return lambda points, share: rota.some(request.config, request.node.nodeid, points, share)

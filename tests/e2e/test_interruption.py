@@ -17,9 +17,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 def settings(**other: str) -> list[str]:
-    """The timeline as `--set` arguments: long phases, but for those in *other*."""
-    phases = {"steady": "4s", "fault": "30s", "recovery": "30s", **other}
-    return [argument for name, span in phases.items() for argument in ("--set", f"timeline.{name}={span}")]
+    """The timeline as `--set` arguments: long phases after a short steady one, but for those in *other*."""
+    phases = {"steady": "1s", "fault": "30s", "recovery": "30s", **other}
+    chosen = {"load.warmup": "500ms", **{f"timeline.{name}": span for name, span in phases.items()}}
+    return [argument for name, value in chosen.items() for argument in ("--set", f"{name}={value}")]
 
 
 def events_of(out: Path) -> list[dict[str, Any]]:
@@ -49,6 +50,7 @@ def assert_whole(lab: RunningLab, environment: dict[str, str], out: Path) -> Non
     assert stormproof("undo", "--list", "--out", out, **environment).code == 0
 
 
+@pytest.mark.rota(1 / 4, by="number")
 @pytest.mark.parametrize(
     ("experiment", "moment", "number"),
     [
