@@ -5,11 +5,13 @@ The estate needs no lab: moto is a process of its own, reached over HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from stormproof.faults import aws
+from support import aws_fault
 from support.emulated_aws import Estate, Recorder, build, emulator, recorder
 from support.lab import RunningLab, running_lab
 
@@ -18,6 +20,12 @@ from support.lab import RunningLab, running_lab
 def lab() -> Iterator[RunningLab]:
     """A hardened lab, up for the whole session."""
     yield from running_lab("hardened")
+
+
+@pytest.fixture(autouse=True)
+def _cuts_in_turn(in_turn: Callable[[Sequence[Any], float], list[Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commit cuts a fault off at a third of its calls; `--every-case` at all of them."""
+    monkeypatch.setattr(aws_fault, "in_turn", in_turn)
 
 
 @pytest.fixture
