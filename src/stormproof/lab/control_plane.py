@@ -51,10 +51,10 @@ def main(topology_file: str) -> None:
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     topology = Topology.from_document(json.loads(Path(topology_file).read_bytes()))
     healthy: dict[str, bool] = {}
+    moto_memory.remember()
     _tell_the_truth_about_health(healthy)
     capacity.make_true()
     _count_stops()
-    moto_memory.remember()
     _serve(topology)
     subnets = seed(topology)
     gc.collect()
