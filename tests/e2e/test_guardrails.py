@@ -191,7 +191,7 @@ def assert_aborted(run: Any, out: Path, environment: dict[str, str], lab: Runnin
     (abort,) = [row for row in events_of(out) if row["event"] == "abort"]
     assert says in abort["reason"]
     lab.wait_until_whole()
-    assert stormproof("undo", "--list", "--out", out, **environment).code == 0
+    assert stormproof_here("undo", "--list", "--out", out, **environment).code == 0
     return abort
 
 

@@ -26,7 +26,7 @@ from stormproof.record.events import read_events
 from stormproof.run.guard import LEASE_S
 from support import inject_child
 from support.command import environment as clean_environment
-from support.command import stormproof, wait_for
+from support.command import stormproof, stormproof_here, wait_for
 from support.kill import EXPERIMENTS, LONG_FAULT, KilledRun, kill_at, length_of_a_run, started_run, watch_aftermath
 from support.lab import RunningLab
 
@@ -67,10 +67,10 @@ def length_s(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> float
 
 def assert_nothing_left(run: KilledRun) -> None:
     """The two commands say so themselves."""
-    status = stormproof("lab", "status", "--json", **run.environment)
+    status = stormproof_here("lab", "status", "--json", **run.environment)
     assert status.code == 0, status.out + status.err
     assert status.document["faults"] == []
-    undo = stormproof("undo", "--list", "--out", run.out, **run.environment)
+    undo = stormproof_here("undo", "--list", "--out", run.out, **run.environment)
     assert undo.code == 0, undo.out + undo.err
 
 
