@@ -25,9 +25,7 @@ from support.planning import make_environment, make_experiment
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(150)]
 
-SHORT = (
-    "--set=load.warmup=500ms", "--set=timeline.steady=1s", "--set=timeline.fault=40s", "--set=timeline.recovery=10s",
-)  # fmt: skip
+SHORT = ("--set", "timeline.steady=3s", "--set", "timeline.fault=40s", "--set", "timeline.recovery=10s")
 
 
 def experiment(folder: Path, *, allowed: dict[str, Any], slug: str = "az-loss", **change: Any) -> Path:

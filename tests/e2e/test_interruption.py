@@ -18,9 +18,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(120)]
 
 def settings(**other: str) -> list[str]:
     """The timeline as `--set` arguments: long phases after a short steady one, but for those in *other*."""
-    phases = {"steady": "1s", "fault": "30s", "recovery": "30s", **other}
-    chosen = {"load.warmup": "500ms", **{f"timeline.{name}": span for name, span in phases.items()}}
-    return [argument for name, value in chosen.items() for argument in ("--set", f"{name}={value}")]
+    phases = {"steady": "2s", "fault": "30s", "recovery": "30s", **other}
+    return [argument for name, span in phases.items() for argument in ("--set", f"timeline.{name}={span}")]
 
 
 def events_of(out: Path) -> list[dict[str, Any]]:
