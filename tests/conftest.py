@@ -8,13 +8,24 @@ import pytest
 
 from support import rota
 
+PARTS = ("deadline", "alone")  # of `scripts/test`, beside the rest
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     rota.add_option(parser)
 
 
+@pytest.hookimpl(trylast=True)  # of what `-m` leaves: a kind of which only slow cases were drawn would be untested
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _can_be_found(items)
     rota.draw(config, items)
+
+
+def _can_be_found(items: list[pytest.Item]) -> None:
+    """Those of a part of their own are looked for by `scripts/test`, in the text of their files."""
+    for path, name in {(item.path, name) for item in items for name in PARTS if item.get_closest_marker(name)}:
+        if f"mark.{name}" not in path.read_text():
+            raise pytest.UsageError(f"{path}: has tests of part `{name}`, expected `pytest.mark.{name}` in that file")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -137,6 +137,7 @@ def _is_felt(kind: str, events: list[dict[str, Any]]) -> bool:
     return any((row.get("kind"), row["event"]) == (kind, "fault.felt") for row in events)
 
 
+@pytest.mark.rota(1 / 2)
 @pytest.mark.parametrize("slug", KILLED)
 def test_another_machine_undoes_with_the_file_alone(account: Account, tmp_path: Path, slug: str) -> None:
     """Conductor, watchdog and player are killed in the fault, and their folder is lost: the bucket has the undo."""

@@ -25,6 +25,8 @@ CONTROLS = {
 
 # Short enough for CI, long enough for every claim to be decided (see each experiment's notes.md).
 SHORT = ("timeline.steady=8s", "timeline.fault=10s", "timeline.recovery=8s")
+# Enough to refute a claim, and to see that a fault was not met; not for every claim to hold.
+SHORTER = ("timeline.steady=4s", "timeline.fault=6s", "timeline.recovery=3s")
 
 
 def folder_of(experiment: str) -> Path:

@@ -157,7 +157,7 @@ def test_a_fault_that_does_nothing_is_not_felt(bench: Bench, monkeypatch: pytest
     assert_as_before(bench, before)
 
 
-@pytest.mark.rota(1 / 3)
+@pytest.mark.rota(1 / 3, by="moment")
 @pytest.mark.parametrize("moment", ["somewhere in the act", "felt"])
 def test_injector_is_killed(bench: Bench, moment: str) -> None:
     """kill -9 of the process that injects, and another process puts back what the ledger says."""

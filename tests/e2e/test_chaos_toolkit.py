@@ -24,6 +24,7 @@ def chaos(*arguments: str | Path, cwd: Path, **extra: str) -> subprocess.Complet
 
 
 @pytest.mark.lab
+@pytest.mark.rota(1 / 3)
 @pytest.mark.parametrize("experiment", ["az-loss", "dependency-timeout", "throttling"])
 def test_compiled_plan_plays_under_plain_chaos(lab: RunningLab, tmp_path: Path, experiment: str) -> None:
     """`chaos validate` accepts it; `chaos run` breaks the same thing, feels it, and undoes it."""

@@ -18,7 +18,7 @@ from stormproof.lab.snapshot import differences, snapshot
 from stormproof.plan.dry_run import dry_run
 from stormproof.plan.resolve import resolve_faults
 from stormproof.spec.loader import load_experiment
-from support.command import ROOT, stormproof, variables
+from support.command import ROOT, stormproof, stormproof_here, variables
 from support.lab import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
@@ -90,13 +90,14 @@ def recorder(lab: RunningLab) -> Iterator[Recorder]:
         running.shutdown()
 
 
+@pytest.mark.rota(1 / 3)
 @pytest.mark.parametrize("slug", SHIPPED)
 def test_nothing_is_different_after_a_dry_run(lab: RunningLab, tmp_path: Path, slug: str) -> None:
     """Envoy's runtime and configuration, every file, the instances, networks and processes; and no run is written."""
     lab.wait_until_whole()
     before = snapshot(lab.environment)
     environment = variables(lab.directory, tmp_path)
-    done = stormproof(
+    done = stormproof_here(
         "run", ROOT / "experiments" / slug, "--dry-run", "--json", "--out", tmp_path / "runs", **environment
     )
 
@@ -109,7 +110,7 @@ def test_nothing_is_different_after_a_dry_run(lab: RunningLab, tmp_path: Path, s
         assert fault["seen"] == ("not looked at" if slug == "capacity-denied" else "whole")
     assert differences(before, snapshot(lab.environment)) == []
     assert not (tmp_path / "runs").exists()
-    assert stormproof("undo", "--list", "--out", tmp_path / "runs", **environment).code == 0
+    assert stormproof_here("undo", "--list", "--out", tmp_path / "runs", **environment).code == 0
 
 
 @pytest.mark.parametrize("slug", SHIPPED)

@@ -19,7 +19,7 @@ from stormproof.cli.confirming import confirm
 from stormproof.errors import GuardrailError
 from stormproof.lab.snapshot import differences, snapshot
 from stormproof.model.guardrails import Guardrails
-from support.command import ROOT, started, stormproof, variables, wait_for
+from support.command import ROOT, started, stormproof, stormproof_here, variables, wait_for
 from support.lab import RunningLab
 from support.planning import make_environment, make_experiment
 
@@ -87,7 +87,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_touched(
 ) -> None:
     """One crafted attempt at each; the lab after is the lab before, and there is no run."""
     spec = experiment(tmp_path, allowed=guardrails, **change)
-    done = stormproof("run", spec, "--out", tmp_path / "runs", **variables(lab.directory, tmp_path))
+    done = stormproof_here("run", spec, "--out", tmp_path / "runs", **variables(lab.directory, tmp_path))
 
     assert done.code == code, done.err
     assert says in done.err
@@ -99,7 +99,7 @@ def test_what_is_not_allowed_is_refused_before_anything_is_touched(
 def test_a_dry_run_and_a_rehearsal_are_refused_alike(lab: RunningLab, tmp_path: Path, command: tuple[str, ...]) -> None:
     """A rehearsal breaks things too; and a dry run that promises what the run refuses would be a lie."""
     spec = experiment(tmp_path, allowed={"faults": ["throttling"]})
-    done = stormproof(*command, spec, "--out", tmp_path / "runs", **variables(lab.directory, tmp_path))
+    done = stormproof_here(*command, spec, "--out", tmp_path / "runs", **variables(lab.directory, tmp_path))
 
     assert done.code == 64
     assert "guardrails.faults" in done.err
@@ -137,7 +137,7 @@ def test_an_environment_that_wants_a_phrase_gets_it_or_nothing_happens(
 ) -> None:
     """Without a terminal nobody is asked: the phrase has to be on the command line."""
     spec = experiment(tmp_path, allowed={"confirm": "required"})
-    done = stormproof("run", spec, *given, "--out", tmp_path / "runs", **variables(lab.directory, tmp_path))
+    done = stormproof_here("run", spec, *given, "--out", tmp_path / "runs", **variables(lab.directory, tmp_path))
 
     assert done.code == 64
     assert "local az-loss" in done.err
@@ -189,7 +189,7 @@ def assert_aborted(run: Any, out: Path, environment: dict[str, str], lab: Runnin
     (abort,) = [row for row in events_of(out) if row["event"] == "abort"]
     assert says in abort["reason"]
     lab.wait_until_whole()
-    assert stormproof("undo", "--list", "--out", out, **environment).code == 0
+    assert stormproof_here("undo", "--list", "--out", out, **environment).code == 0
     return abort
 
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from support.command import ROOT, started, stormproof, variables, wait_for
+from support.command import ROOT, started, stormproof, stormproof_here, variables, wait_for
 from support.lab import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 def settings(**other: str) -> list[str]:
-    """The timeline as `--set` arguments: long phases, but for those in *other*."""
-    phases = {"steady": "4s", "fault": "30s", "recovery": "30s", **other}
+    """The timeline as `--set` arguments: long phases after a short steady one, but for those in *other*."""
+    phases = {"steady": "2s", "fault": "30s", "recovery": "30s", **other}
     return [argument for name, span in phases.items() for argument in ("--set", f"timeline.{name}={span}")]
 
 
@@ -41,14 +41,15 @@ def assert_whole(lab: RunningLab, environment: dict[str, str], out: Path) -> Non
     """Six healthy instances, no delay, no throttle, nothing left to undo."""
     status = wait_for(
         "the lab to be whole",
-        lambda: (done := stormproof("lab", "status", "--json", **environment)).code == 0 and done.document,
+        lambda: (done := stormproof_here("lab", "status", "--json", **environment)).code == 0 and done.document,
         within_s=15,
     )
     assert status["faults"] == []
     assert [instance["healthy"] for instance in status["instances"]] == [True] * 6
-    assert stormproof("undo", "--list", "--out", out, **environment).code == 0
+    assert stormproof_here("undo", "--list", "--out", out, **environment).code == 0
 
 
+@pytest.mark.rota(1 / 4, by="number")
 @pytest.mark.parametrize(
     ("experiment", "moment", "number"),
     [

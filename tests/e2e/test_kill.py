@@ -26,7 +26,7 @@ from stormproof.record.events import read_events
 from stormproof.run.guard import LEASE_S
 from support import inject_child
 from support.command import environment as clean_environment
-from support.command import stormproof, wait_for
+from support.command import stormproof, stormproof_here, wait_for
 from support.kill import EXPERIMENTS, LONG_FAULT, KilledRun, kill_at, length_of_a_run, started_run, watch_aftermath
 from support.lab import RunningLab
 
@@ -36,7 +36,9 @@ WHOLE_WITHIN_S = 5.0
 UNDO_BEGINS_WITHIN_S = 1.0
 ENDED_WITHIN_S = 30.0  # a conductor that lives on drains its load and writes its reports
 KILLS_EACH = 10
-IN_CI = (2, 5, 8)  # of the ten: the rest are marked slow, `pytest -m slow tests/e2e/test_kill.py`
+# Of the ten; each commit plays one of them. The rest are marked slow: `pytest -m slow tests/e2e/test_kill.py`.
+IN_CI = (2, 5, 8)
+IN_TURN = 1 / 3
 SEED = int(os.environ.get("STORMPROOF_KILL_SEED", "20260722"))
 
 # One kill in each tenth of a run, anywhere in it: over all of them uniform, and no tenth is left out.
@@ -45,7 +47,7 @@ RANDOM_KILLS = [
         name,
         (tenth + random.Random(f"{SEED} {name} {tenth}").random()) / KILLS_EACH,
         id=f"{name}-{tenth}",
-        marks=[] if tenth in IN_CI else [pytest.mark.slow],
+        marks=pytest.mark.rota(IN_TURN, by="experiment") if tenth in IN_CI else pytest.mark.slow,
     )
     for name in EXPERIMENTS
     for tenth in range(KILLS_EACH)
@@ -65,10 +67,10 @@ def length_s(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> float
 
 def assert_nothing_left(run: KilledRun) -> None:
     """The two commands say so themselves."""
-    status = stormproof("lab", "status", "--json", **run.environment)
+    status = stormproof_here("lab", "status", "--json", **run.environment)
     assert status.code == 0, status.out + status.err
     assert status.document["faults"] == []
-    undo = stormproof("undo", "--list", "--out", run.out, **run.environment)
+    undo = stormproof_here("undo", "--list", "--out", run.out, **run.environment)
     assert undo.code == 0, undo.out + undo.err
 
 
@@ -103,6 +105,7 @@ def test_conductor_is_killed_at_any_moment(
     pytest.fail("the run ended each time before it could be killed")
 
 
+@pytest.mark.rota(IN_TURN, by="who")
 @pytest.mark.parametrize(
     ("who", "experiment", "moment"),
     [
@@ -134,6 +137,7 @@ def test_each_process_is_killed_in_its_turn(
             assert run.process.wait(5) in (3, 4), run.tail()
 
 
+@pytest.mark.rota(IN_TURN)
 @pytest.mark.parametrize("experiment", ["az-loss", "dependency-timeout"])
 def test_conductor_and_player_die_in_the_same_instant(lab: RunningLab, tmp_path: Path, experiment: str) -> None:
     """Then the watchdog alone is left, and is enough."""
@@ -243,6 +247,7 @@ def test_the_parent_shell_is_killed(lab: RunningLab, tmp_path: Path) -> None:
         assert_nothing_left(run)
 
 
+@pytest.mark.rota(IN_TURN, by="disk")
 @pytest.mark.parametrize("kind", EXPERIMENTS)
 @pytest.mark.parametrize("disk", ["full", "fills up in the middle of the line"])
 def test_no_room_for_the_ledger_no_fault(lab: RunningLab, tmp_path: Path, kind: str, disk: str) -> None:

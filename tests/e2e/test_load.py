@@ -21,8 +21,6 @@ from stormproof.record.samples import read_samples
 from stormproof.verdict.generator import LOOP_LATE_SHARE_MAX, strain
 from support.load_server import CONTROL_HEADER, LOCUSTFILE, Server, drive, locustfile, until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -36,6 +34,7 @@ def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "run").create()
 
 
+@pytest.mark.alone
 def test_a_stall_is_seen_by_the_open_model_and_hidden_by_the_closed_one(server: Server, tmp_path: Path) -> None:
     """A planted stall of 1 s in 5: the open model counts who waited; a closed model of the same rate does not.
 
@@ -71,6 +70,7 @@ def test_a_stall_is_seen_by_the_open_model_and_hidden_by_the_closed_one(server: 
     assert np.quantile(closed_samples["latency_ms"], 0.95) < 500
 
 
+@pytest.mark.alone
 def test_several_workers_share_one_schedule(server: Server, run: RunDirectory, tmp_path: Path) -> None:
     """Three workers send every arrival of the schedule once, at its instant, and say what was offered and sent."""
     load = Load(locustfile=locustfile(tmp_path), arrivals_per_s=60, workers=3)
@@ -114,6 +114,7 @@ def test_the_seed_makes_the_load_repeatable(server: Server, tmp_path: Path) -> N
     assert first != other
 
 
+@pytest.mark.alone
 def test_failures_have_short_stable_words(server: Server, run: RunDirectory, tmp_path: Path) -> None:
     """A bad status, a refused connection, no answer in time and the locustfile's own word each say so."""
     with socket.socket() as closed:
@@ -210,6 +211,7 @@ def test_a_closed_connection_is_one_sample_and_one_attempt(run: RunDirectory, tm
     assert len(accepted) == len(samples)
 
 
+@pytest.mark.alone
 def test_a_drip_does_not_outlive_the_timeout(run: RunDirectory, tmp_path: Path) -> None:
     """A body that comes in drops, each within the time-out, still ends when the request's time-out is over."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -250,6 +252,7 @@ def test_a_drip_does_not_outlive_the_timeout(run: RunDirectory, tmp_path: Path) 
     assert samples["service_ms"].between(450, 900).all()
 
 
+@pytest.mark.alone
 def test_live_levels_follow_the_load(server: Server, run: RunDirectory, tmp_path: Path) -> None:
     """The merged aggregates of two workers show rate, availability and latency while the load runs."""
     load = Load(locustfile=locustfile(tmp_path), arrivals_per_s=80, workers=2)
@@ -279,6 +282,7 @@ def test_live_levels_follow_the_load(server: Server, run: RunDirectory, tmp_path
     assert summary.sent >= reading.sent > 0
 
 
+@pytest.mark.alone
 def test_a_generator_that_computes_is_seen_by_its_own_loop(server: Server, run: RunDirectory, tmp_path: Path) -> None:
     """A locustfile that holds the loop for 0.3 s, twice a second: more than 5 % of its ticks are over 100 ms late.
 

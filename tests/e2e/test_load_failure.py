@@ -21,8 +21,6 @@ from stormproof.record.layout import RunDirectory
 from stormproof.record.samples import read_samples
 from support.load_server import LOCUSTFILE, Server, drive, locustfile, until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -69,6 +67,7 @@ def test_the_load_ends_with_its_conductor(server: Server, run: RunDirectory, tmp
     assert len(read_samples(run)) > 20
 
 
+@pytest.mark.alone
 def test_a_killed_worker_is_noticed_and_keeps_its_rows(server: Server, run: RunDirectory, tmp_path: Path) -> None:
     """`kill -9` of a worker: the driver says so, rows up to the last flush stay, and stop still gives an account."""
     load = Load(locustfile=locustfile(tmp_path), arrivals_per_s=50, workers=2)

@@ -11,13 +11,23 @@ import pytest
 from support import rota
 
 CASES = [f"tests/e2e/test_catalogue.py::test_it[{number}]" for number in range(60)]
+WHO = ("player", "load", "watchdog")
 SHARE = 1 / 3
 
 
-def _play(seed: str | None, *, every: bool = False, keyword: str = "", arguments: Sequence[str] = ()) -> list[str]:
-    marked = [
-        SimpleNamespace(nodeid=case, get_closest_marker=lambda _: SimpleNamespace(args=(SHARE,))) for case in CASES
-    ]
+def _marked(case: str, **mark: str) -> Any:
+    who = WHO[0] if case == CASES[0] else WHO[1] if case in CASES[:20] else WHO[2]  # of one kind there is one case
+    return SimpleNamespace(
+        nodeid=case,
+        get_closest_marker=lambda _: SimpleNamespace(args=(SHARE,), kwargs=mark),
+        callspec=SimpleNamespace(params={"who": who}),
+    )
+
+
+def _play(
+    seed: str | None, *, every: bool = False, keyword: str = "", arguments: Sequence[str] = (), **mark: str
+) -> list[str]:
+    marked = [_marked(case, **mark) for case in CASES]
     unmarked = [SimpleNamespace(nodeid="tests/a.py::test_other", get_closest_marker=lambda _: None)]
     items: list[Any] = [*marked, *unmarked]
     told: list[int] = []
@@ -35,13 +45,23 @@ def _play(seed: str | None, *, every: bool = False, keyword: str = "", arguments
     return [item.nodeid for item in items]
 
 
-def test_about_its_share_is_played_and_the_same_for_the_same_commit() -> None:
-    """Of 60 cases some 20; every other test stays."""
+def test_its_share_is_played_and_the_same_for_the_same_commit() -> None:
+    """Of 60 cases 20, whatever the commit, in their order; every other test stays."""
     played = _play("4d994d9876ea")
 
-    assert played == _play("4d994d9876ea")
+    assert played == _play("4d994d9876ea") != _play("4d994d9876eb")
     assert played[-1] == "tests/a.py::test_other"
-    assert 10 <= len(played) - 1 <= 30
+    assert played[:-1] == [case for case in CASES if case in played]
+    assert {len(_play(f"commit {commit}")) - 1 for commit in range(30)} == {20}
+
+
+def test_of_each_kind_one_case_is_played_at_least() -> None:
+    """Kinds by a parameter: of one case that one, of 19 seven, of 40 fourteen."""
+    for commit in range(30):
+        played = _play(f"commit {commit}", by="who")
+
+        assert CASES[0] in played
+        assert [sum(case in played for case in cases) for cases in (CASES[1:20], CASES[20:])] == [7, 14]
 
 
 def test_no_case_is_left_out_for_good() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from stormproof.cli.entry import call
 
 ROOT = Path(__file__).parents[2]
 STORMPROOF = Path(sys.executable).with_name("stormproof")
@@ -51,11 +55,31 @@ def stormproof(*arguments: str | Path, timeout_s: float = 120, cwd: Path = ROOT,
     return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
+def stormproof_here(*arguments: str | Path, **extra: str) -> Done:
+    """The same without a process of its own, which takes a second or two to import what we have imported.
+
+    For what only looks, or is refused: nothing of it may outlive the call, nor need the entry's signal handlers.
+    """
+    own = environment(extra)
+    before, stdout, stderr = dict(os.environ), io.StringIO(), io.StringIO()
+    try:
+        os.environ.clear()
+        os.environ.update(own)
+        with contextlib.chdir(ROOT), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            code = call([*map(str, arguments)])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue())
+
+
 @contextmanager
-def started(*arguments: str | Path, cwd: Path = ROOT, **extra: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    *arguments: str | Path, cwd: Path = ROOT, command: Sequence[str] = (str(STORMPROOF),), **extra: str
+) -> Iterator[subprocess.Popen[str]]:
     """`stormproof` going on in the background, in a process group of its own; killed if it is still there after."""
     process = subprocess.Popen(
-        [str(STORMPROOF), *map(str, arguments)],
+        [*command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -35,6 +35,11 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/stormproof-staging"
 READY = {"chaos-ready": "true", "app": "shop"}
 # To become who the file says is no change to anything, and an invocation of a canary is none that is brought back.
 READS = ("Describe", "Get", "List", "AssumeRole", "Invoke")
+# `python -m moto.server`, which does not look up anew for each request what never changes.
+MOTO = (
+    "import sys; from stormproof.lab import moto_memory; moto_memory.remember();"
+    "from moto.server import main; main(sys.argv[1:])"
+)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -46,7 +51,7 @@ def emulator() -> Iterator[str]:
         port = one.getsockname()[1]
     me = os.getpid()
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-c", MOTO, "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stormproof.lab import capacity
+from stormproof.lab import capacity, moto_memory
 from stormproof.lab.builds import FIRST, STATUS_PARAMETER, WANTED_PARAMETER
 from stormproof.lab.fleet import Fleet, FleetCalls, keep_whole
 from stormproof.lab.network_acl import AclEntry, cuts_off
@@ -51,6 +51,7 @@ def main(topology_file: str) -> None:
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     topology = Topology.from_document(json.loads(Path(topology_file).read_bytes()))
     healthy: dict[str, bool] = {}
+    moto_memory.remember()
     _tell_the_truth_about_health(healthy)
     capacity.make_true()
     _count_stops()
