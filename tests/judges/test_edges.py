@@ -68,6 +68,38 @@ def test_everything_fails_in_every_phase() -> None:
     assert answers(samples) == [REFUTED, OPEN, HELD, OPEN, OPEN, OPEN, OPEN, REFUTED, OPEN, REFUTED, HELD]
 
 
+@pytest.mark.parametrize(
+    ("claim", "steady"),
+    [
+        ("p99 latency during fault <= 15ms", "20 ms"),
+        ("availability during recovery >= 99%", "0 %"),
+        ("p99 latency during fault <= 500ms", ""),  # held
+        ("availability during fault >= 0.9x steady", ""),
+        ("p99 latency during steady <= 15ms", ""),
+        ("share of traffic in zone a during fault <= 50%", ""),  # claimed to be another than in steady
+    ],
+)
+def test_a_bound_that_was_broken_before_the_fault_is_said_to_have_been(claim: str, steady: str) -> None:
+    """Refuted, and no news of the fault: whoever reads the reason is told so."""
+    samples = calm()
+    samples["ok"] = "availability" not in claim
+    reason = stormproof.judge(samples, WINDOWS, [claim])["reason"].iloc[0]
+
+    said = f" It was so before the fault, too: {steady} in steady." if steady else ""
+    assert reason.endswith(said)
+    assert ("before the fault" in reason) is bool(steady)
+
+
+def test_what_broke_in_the_fault_only_was_not_so_before() -> None:
+    """The same claim, refuted by the fault."""
+    samples = calm()
+    samples.loc[samples["scheduled_at"].between(*WINDOWS["fault"]), "latency_ms"] = 900.0
+    (finding,) = stormproof.judge(samples, WINDOWS, ["p99 latency during fault <= 500ms"]).to_dict("records")
+
+    assert finding["verdict"] == REFUTED
+    assert "before the fault" not in finding["reason"]
+
+
 def test_a_single_request() -> None:
     """One good request in the fault phase proves nothing but that none failed, and that 90/s were not there."""
     assert answers(rows(scheduled_at=[START_S + 15])) == [OPEN] * 7 + [REFUTED, OPEN, HELD, OPEN]

@@ -12,10 +12,10 @@ from stormproof.analysis.estimate import Estimate, no_estimate
 from stormproof.analysis.measure import Observations, measure, steady_value
 from stormproof.analysis.requests import is_window, require_columns
 from stormproof.errors import InputError
-from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, ReadingHypothesis
+from stormproof.model.hypothesis import NO_SAMPLING, Claim, Hypothesis, Metric, ReadingHypothesis
 from stormproof.model.verdict import Finding, Outcome
 from stormproof.record.sample_part import fit_in_memory, parts_in
-from stormproof.verdict.decision import decide, what_would_decide
+from stormproof.verdict.decision import decide, satisfies, what_would_decide
 from stormproof.verdict.family import not_sure_enough
 from stormproof.verdict.judge_input import check_hypotheses, check_numbers, check_windows
 from stormproof.verdict.judge_reading import reading_finding
@@ -159,7 +159,7 @@ def _finding(judged: _Judged, seen: Observations, sharing: Sharing | None = None
         reason = f"The judge crashed, which says nothing about the claim: {judged.crash}."
     else:
         steady = steady_value(hypothesis, seen)
-        reason = _reason(judged, _rate_per_s(hypothesis, seen), sharing)
+        reason = _reason(judged, _rate_per_s(hypothesis, seen), sharing) + _not_the_faults(judged, steady)
     return Finding(
         claim=hypothesis.text,
         outcome=judged.outcome,
@@ -174,6 +174,17 @@ def _finding(judged: _Judged, seen: Observations, sharing: Sharing | None = None
         method=estimate.method,
         steady=_plain(steady),
     )
+
+
+def _not_the_faults(judged: _Judged, steady: float | None) -> str:
+    """What is said besides where a refuted bound was broken before anything was; nothing of claims about changes."""
+    hypothesis = judged.hypothesis
+    if judged.outcome is not Outcome.REFUTED or hypothesis.is_relative or steady is None or math.isnan(steady):
+        return ""
+    # A share of the traffic is often claimed to be another than in steady.
+    if hypothesis.metric is Metric.TRAFFIC_SHARE or satisfies(steady, hypothesis.op, hypothesis.bound):
+        return ""
+    return f" It was so before the fault, too: {quantity(steady, hypothesis.unit)} in steady."
 
 
 def _plain(value: float | None) -> float | None:
