@@ -67,7 +67,7 @@ class Player:
         """The last *lines* lines that it printed."""
         if not self.log.exists():
             return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def _has_ended(self, *, within_s: float) -> bool:
         if self.code is None and (answer := self.troupe.answer(within_s=within_s)):
