@@ -74,7 +74,6 @@ def test_everything_fails_in_every_phase() -> None:
         ("p99 latency during fault <= 15ms", "20 ms"),
         ("availability during recovery >= 99%", "0 %"),
         ("p99 latency during fault <= 500ms", ""),  # held
-        ("availability during fault >= 0.9x steady", ""),
         ("p99 latency during steady <= 15ms", ""),
         ("share of traffic in zone a during fault <= 50%", ""),  # claimed to be another than in steady
     ],
@@ -90,11 +89,12 @@ def test_a_bound_that_was_broken_before_the_fault_is_said_to_have_been(claim: st
     assert ("before the fault" in reason) is bool(steady)
 
 
-def test_what_broke_in_the_fault_only_was_not_so_before() -> None:
-    """The same claim, refuted by the fault."""
+@pytest.mark.parametrize("claim", ["p99 latency during fault <= 500ms", "p99 latency during fault <= 2x steady"])
+def test_what_broke_in_the_fault_only_was_not_so_before(claim: str) -> None:
+    """Refuted by the fault; and what a ratio bounds is no latency in steady."""
     samples = calm()
     samples.loc[samples["scheduled_at"].between(*WINDOWS["fault"]), "latency_ms"] = 900.0
-    (finding,) = stormproof.judge(samples, WINDOWS, ["p99 latency during fault <= 500ms"]).to_dict("records")
+    (finding,) = stormproof.judge(samples, WINDOWS, [claim]).to_dict("records")
 
     assert finding["verdict"] == REFUTED
     assert "before the fault" not in finding["reason"]

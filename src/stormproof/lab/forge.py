@@ -16,7 +16,6 @@ import functools
 import gc
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from typing import Any
 
 from stormproof.kinship import die_with_parent
 from stormproof.lab.processes import Adopted
+from stormproof.run.answers import Answers
 
 SHOP = "stormproof.lab.shop"
 ANSWER_WITHIN_S = 2.0  # a fork takes milliseconds; later than this the supervisor starts the shop itself
@@ -41,7 +41,7 @@ class Forge:
 
     process: subprocess.Popen[bytes]
     ready: bool = False
-    _unread: bytes = b""
+    _answers: Answers | None = None
 
     @classmethod
     def command(cls) -> list[str]:
@@ -68,19 +68,10 @@ class Forge:
         return Adopted(pid=int(answer["pid"])) if answer else None
 
     def _answer(self, *, within_s: float) -> dict[str, Any] | None:
-        assert self.process.stdout is not None
-        give_up_at = time.monotonic() + within_s
-        while b"\n" not in self._unread:
-            left_s = max(0.0, give_up_at - time.monotonic())
-            if not select.select([self.process.stdout], [], [], left_s)[0]:
-                return None
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                return None
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        if self._answers is None:
+            assert self.process.stdout is not None
+            self._answers = Answers(self.process.stdout)
+        return self._answers.next(within_s=within_s)
 
 
 def main() -> None:

@@ -13,19 +13,18 @@ import contextlib
 import gc
 import json
 import os
-import select
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stormproof.errors import FaultError
 from stormproof.kinship import die_with_parent
 from stormproof.run import rehearsal_player
+from stormproof.run.answers import Answers
 from stormproof.run.children import Child
 
 FORKED_WITHIN_S = 60.0  # the first one after everything has been imported, on a busy machine
@@ -82,12 +81,14 @@ class Troupe:
     log: Path  # what the process prints that all are forked from
     environment: Mapping[str, str]
     _child: Child | None = None
-    _unread: bytes = field(default=b"")
+    _answers: Answers | None = None
 
     def player(self, step: str, order: Mapping[str, Any], *, log: Path) -> Player:
         """A process that plays *order* up to *step*, its output in *log*. Raises `FaultError` when there is none."""
         child = self._child = self._child or self._gathered()
         assert child.process.stdin is not None
+        assert child.process.stdout is not None
+        self._answers = self._answers or Answers(child.process.stdout)
         try:
             child.process.stdin.write(json.dumps({"step": step, "order": order, "log": str(log)}).encode() + b"\n")
             child.process.stdin.flush()
@@ -99,29 +100,16 @@ class Troupe:
             raise FaultError(f"a rehearsal needs a process to play in, got none: {why}", hint=str(self.log))
         return Player(pid=int(answer["pid"]), log=log, troupe=self)
 
-    def answer(self, *, within_s: float) -> dict[str, int] | None:
+    def answer(self, *, within_s: float) -> dict[str, Any] | None:
         """The next line of it; None when there is none within *within_s* seconds, or ever again."""
-        assert self._child is not None
-        source = self._child.process.stdout
-        assert source is not None
-        give_up_at = time.monotonic() + within_s
-        while b"\n" not in self._unread:
-            left_s = max(0.0, give_up_at - time.monotonic())
-            if not select.select([source], [], [], left_s)[0]:
-                return None
-            data = os.read(source.fileno(), 65536)
-            if not data:
-                return None
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        found: dict[str, int] = json.loads(line)
-        return found
+        assert self._answers is not None
+        return self._answers.next(within_s=within_s)
 
     def dismiss(self) -> None:
         """End it, and with it whoever still plays. Harmless when there is none."""
         if self._child is not None:
             self._child.end(signal.SIGKILL, within_s=5)
-            self._child = None
+            self._child = self._answers = None
 
     def _gathered(self) -> Child:
         return Child.spawn(

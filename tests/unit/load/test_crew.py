@@ -55,6 +55,30 @@ print(len({one for _, one, _, _ in ran}), crew.oldest_mono_s(), len(crew.idle))
     ]
 
 
+def test_who_was_gathered_beforehand_runs_the_arrivals() -> None:
+    """Two greenlets are idle before the first arrival; two arrivals are theirs, and a third one's is a new one."""
+    printed = in_a_worker(
+        BEGIN
+        + """
+def run(name):
+    ran.append((name, gevent.getcurrent()))
+    gevent.sleep(1)
+
+crew = Crew(run)
+crew.gather(2)
+until(lambda: len(crew.idle) == 2)
+before = set(crew.idle)
+print(ran, len(crew.busy))
+for name in range(3):
+    take(1.0, name)
+until(lambda: len(ran) == 3)
+print([one in before for _, one in ran], len(crew.idle))
+"""
+    )
+
+    assert printed.splitlines() == ["[] 0", "[True, True, False] 0"]
+
+
 def test_the_end_waits_and_then_cuts_off() -> None:
     """A short arrival ends by itself, one that hangs is cut off after the drain, and nobody is left."""
     printed = in_a_worker(
